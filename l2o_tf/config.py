@@ -1,0 +1,101 @@
+"""Configuration by gin, strictly.
+
+A name that no class has, a binding that nothing consumes, a file that does
+not exist: each is an error before the first step. The house's own files live
+in the top-level folder `gin/`, which `include` lines reach from anywhere.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import pathlib
+import re
+from collections.abc import Sequence
+
+import gin
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
+_BINDING = re.compile(r"^([\w./]+)\s*=", re.MULTILINE)
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; the message says why and what to do."""
+
+
+def _find(path: str) -> str:
+    for candidate in (pathlib.Path(path), REPOSITORY / path):
+        if candidate.is_file():
+            return str(candidate)
+    known = sorted(
+        str(p.relative_to(REPOSITORY))
+        for p in (REPOSITORY / "gin").glob("*.gin")
+    )
+    near = difflib.get_close_matches(path, known, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise ConfigError(
+        f"There is no such gin file. Received: --gin_file={path!r}.{hint} "
+        f"The package's own: {', '.join(known) or 'none found'}."
+    )
+
+
+def load(files: Sequence[str], parameters: Sequence[str] = ()) -> str:
+    """Parse gin files and overrides, and close the configuration.
+
+    Args:
+        files: paths, relative to the working directory or the repository.
+        parameters: bindings as text, `Trainer.num_episodes = 10`; they win.
+
+    Returns:
+        The whole configuration as canonical text: equal for equal bindings,
+        whatever files and comments they came from.
+
+    Raises:
+        ConfigError: if there is no file, one is missing, or a line is not a
+            binding of something that exists.
+    """
+    if not files:
+        raise ConfigError(
+            "A run needs a configuration. Received: no --gin_file. "
+            "Try --gin_file=gin/dm_cl.gin."
+        )
+    paths = [_find(path) for path in files]
+    gin.add_config_file_search_path(str(REPOSITORY))
+    try:
+        gin.parse_config_files_and_bindings(
+            paths, list(parameters), finalize_config=True, skip_unknown=False
+        )
+    except (ValueError, SyntaxError, OSError) as error:
+        raise ConfigError(
+            "The configuration has a line that gin refuses. "
+            f"Received: files={list(files)}, gin_param={list(parameters)}. "
+            f"gin says: {error}"
+        ) from error
+    return gin.config_str()
+
+
+def _bindings(text: str) -> set[str]:
+    return set(_BINDING.findall(text))
+
+
+def check_all_used() -> None:
+    """Refuse bindings that nothing has consumed.
+
+    To be called when every object is built, before the first step.
+
+    Raises:
+        ConfigError: naming the unused bindings.
+    """
+    unused = _bindings(gin.config_str()) - _bindings(gin.operative_config_str())
+    if unused:
+        raise ConfigError(
+            "Some bindings were used by nothing: they bind parameters of "
+            "classes that this configuration does not build. "
+            f"Received: {', '.join(sorted(unused))}. Remove them, or bind the "
+            "class that reads them."
+        )
+
+
+def name_of(files: Sequence[str]) -> str:
+    """Name a run after its last gin file: gin/dm_cl.gin gives dm_cl."""
+    return os.path.splitext(os.path.basename(files[-1]))[0]

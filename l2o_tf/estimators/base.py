@@ -1,0 +1,49 @@
+"""What estimates the gradient of a meta-loss with respect to an optimizer."""
+
+from __future__ import annotations
+
+import abc
+from typing import NamedTuple
+
+from l2o_tf.core.types import Scalar, Vector
+from l2o_tf.optimizees.base import Optimizee
+from l2o_tf.optimizers.base import OptimizerCell
+from l2o_tf.unroll.carry import Carry
+
+
+class Estimate(NamedTuple):
+    """A meta-gradient and what was seen on the way.
+
+    Attributes:
+        meta_gradient: float `[M]`, one number per meta-parameter.
+        meta_loss: float scalar, of this window.
+        last_loss: float scalar, f at the window's end, on its own minibatch.
+    """
+
+    meta_gradient: Vector
+    meta_loss: Scalar
+    last_loss: Scalar
+
+
+class MetaGradientEstimator(abc.ABC):
+    """Advance an episode by one window and estimate the meta-gradient there.
+
+    Attributes:
+        unroll_length: int, inner steps of one window.
+    """
+
+    unroll_length: int
+
+    @abc.abstractmethod
+    def estimate(
+        self,
+        cell: OptimizerCell,
+        optimizee: Optimizee,
+        meta_params: Vector,
+        carry: Carry,
+    ) -> tuple[Estimate, Carry]:
+        """Run one window from `carry`, with `meta_params` `[M]` as weights.
+
+        Returns:
+            `(Estimate, carry)`; the carry is `unroll_length` steps further.
+        """

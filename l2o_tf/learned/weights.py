@@ -1,0 +1,118 @@
+"""The weights of a learned optimizer in a file, with how to rebuild the cell.
+
+A weights file is an .npz with one array per weight, named by its path
+(lstm_1/w_gates, ...), and metadata that names the cell and its arguments.
+"""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from l2o_tf.core.types import Vector
+from l2o_tf.learned.collection import LEARNED_CELLS
+from l2o_tf.optimizers.base import OptimizerCell
+from l2o_tf.runtime.arrays import (
+    CheckpointError,
+    has_metadata,
+    load_arrays,
+    load_plain_arrays,
+    save_arrays,
+)
+
+FORMAT = "l2o_tf.weights"
+
+
+def save_weights(
+    path: str | pathlib.Path,
+    cell: OptimizerCell,
+    meta_params: Vector,
+    training: Mapping[str, Any],
+) -> None:
+    """Write a weights file, atomically.
+
+    Args:
+        path: where to, ending in .npz.
+        cell: the cell whose weights they are.
+        meta_params: `[M]`.
+        training: JSON-serialisable facts of where they come from.
+    """
+    tensors = cell.meta_layout.split(meta_params)
+    arrays = {
+        name: tensor.numpy()
+        for name, tensor in zip(cell.meta_layout.names, tensors, strict=True)
+    }
+    metadata = {
+        "cell": type(cell).__name__,
+        "config": cell.get_config(),
+        "training": dict(training),
+    }
+    save_arrays(path, arrays, metadata, FORMAT)
+
+
+def load_cell(
+    path: str | pathlib.Path,
+) -> tuple[OptimizerCell, dict[str, Any]]:
+    """Rebuild a learned optimizer from a weights file.
+
+    A file without metadata, as other programs write them, is taken for the
+    one cell of `LEARNED_CELLS` whose default arguments give exactly its names
+    and shapes.
+
+    Returns:
+        `(cell, training)`, the facts that `save_weights` was given.
+
+    Raises:
+        CheckpointError: if the file cannot be read, or is of no known cell.
+    """
+    if has_metadata(path):
+        arrays, metadata = load_arrays(path, FORMAT)
+        kind = metadata["cell"]
+        if kind not in LEARNED_CELLS:
+            raise CheckpointError(
+                "The weights are of a cell this version does not know. "
+                f"Received: {path}, cell={kind!r}. "
+                f"Known: {', '.join(LEARNED_CELLS)}."
+            )
+        cell = LEARNED_CELLS[kind].from_config(metadata["config"])
+        if not _fits(cell, arrays):
+            raise CheckpointError(_mismatch(path, arrays, [cell]))
+        _assign(cell, arrays)
+        return cell, metadata["training"]
+    arrays = load_plain_arrays(path)
+    candidates = [kind() for kind in LEARNED_CELLS.values()]
+    for cell in candidates:
+        if _fits(cell, arrays):
+            _assign(cell, arrays)
+            return cell, {}
+    raise CheckpointError(_mismatch(path, arrays, candidates))
+
+
+def _shapes(cell: OptimizerCell) -> dict[str, tuple[int, ...]]:
+    layout = cell.meta_layout
+    return dict(zip(layout.names, layout.shapes, strict=True))
+
+
+def _fits(cell: OptimizerCell, arrays: Mapping[str, np.ndarray]) -> bool:
+    return _shapes(cell) == {k: a.shape for k, a in arrays.items()}
+
+
+def _assign(cell: OptimizerCell, arrays: Mapping[str, np.ndarray]) -> None:
+    for variable in cell.trainable_variables:
+        variable.assign(arrays[variable.path])
+
+
+def _mismatch(
+    path: str | pathlib.Path,
+    arrays: Mapping[str, np.ndarray],
+    cells: list[OptimizerCell],
+) -> str:
+    expected = "; ".join(f"{type(c).__name__}: {_shapes(c)}" for c in cells)
+    received = {k: a.shape for k, a in arrays.items()}
+    return (
+        f"The arrays of {path} are not the weights of such a cell. "
+        f"Expected {expected}. Received: {received}."
+    )

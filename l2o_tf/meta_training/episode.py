@@ -1,0 +1,144 @@
+"""One training episode, as a pure function: all its windows, one graph call."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from l2o_tf.core.numerics import all_finite, select
+from l2o_tf.core.types import Nest, Scalar, Seed, Vector
+from l2o_tf.estimators.base import MetaGradientEstimator
+from l2o_tf.optimizees.base import Optimizee
+from l2o_tf.optimizers.base import OptimizerCell, OptimizerInputs
+from l2o_tf.unroll.carry import Carry, start_episode
+
+
+class MetaState(NamedTuple):
+    """What meta-training changes.
+
+    Attributes:
+        meta_params: float `[M]`, the learned optimizer's weights.
+        slots: the meta-optimizer's state.
+        step: int32 scalar, meta-updates applied so far.
+    """
+
+    meta_params: Vector
+    slots: Nest
+    step: Scalar
+
+
+class EpisodeReport(NamedTuple):
+    """What one episode tells of itself; all scalars.
+
+    Attributes:
+        mean_loss: float, the mean over windows of the meta-loss.
+        last_loss: float, f at the very end, before the last meta-update.
+        gradient_norm: float, the mean over windows of the meta-gradient's
+            2-norm; skipped windows count as 0.
+        skipped: int32, windows whose meta-gradient was not finite.
+    """
+
+    mean_loss: Scalar
+    last_loss: Scalar
+    gradient_norm: Scalar
+    skipped: Scalar
+
+
+def initial_meta_state(
+    cell: OptimizerCell, meta_optimizer: OptimizerCell
+) -> MetaState:
+    """Return the state before the first meta-update, from the cell's weights."""
+    return MetaState(
+        meta_params=cell.meta_params(),
+        slots=meta_optimizer.get_initial_state(cell.meta_layout),
+        step=tf.constant(0, tf.int32),
+    )
+
+
+def meta_update(
+    meta_optimizer: OptimizerCell,
+    state: MetaState,
+    gradient: Vector,
+    loss: Scalar,
+) -> tuple[MetaState, Scalar]:
+    """Apply one meta-update, or none if anything in it is not finite.
+
+    Returns:
+        `(state, applied)`, `applied` a bool scalar. When it is False, weights,
+        slots and step are exactly what they were.
+    """
+    inputs = OptimizerInputs(
+        gradient=gradient,
+        params=state.meta_params if meta_optimizer.reads_params else (),
+        loss=loss,
+        step=state.step + 1,
+    )
+    update, slots = meta_optimizer.call(inputs, state.slots)
+    moved = MetaState(state.meta_params + update, slots, state.step + 1)
+    applied = all_finite((gradient, loss, moved))
+    return select(applied, moved, state), applied
+
+
+def train_episode(
+    cell: OptimizerCell,
+    optimizee: Optimizee,
+    estimator: MetaGradientEstimator,
+    meta_optimizer: OptimizerCell,
+    state: MetaState,
+    seed: Seed,
+    num_windows: Scalar,
+) -> tuple[MetaState, EpisodeReport]:
+    """Run an episode from its reset, with one meta-update per window.
+
+    A function of its arguments alone: the same state and seed give the same
+    bits. `num_windows` is a tensor, so every horizon shares one trace.
+
+    Args:
+        cell: the learned optimizer; its own weights are not used.
+        optimizee: the problem to train on.
+        estimator: gives each window's meta-gradient.
+        meta_optimizer: an `OptimizerCell` over the `[M]` meta-parameters.
+        state: the `MetaState` to start from.
+        seed: int32 `[2]`, of the episode.
+        num_windows: int32 scalar, horizon / unroll_length.
+
+    Returns:
+        `(state, EpisodeReport)`.
+    """
+
+    def body(
+        i: Scalar, state: MetaState, carry: Carry, report: EpisodeReport
+    ) -> tuple[Scalar, MetaState, Carry, EpisodeReport]:
+        estimate, carry = estimator.estimate(
+            cell, optimizee, state.meta_params, carry
+        )
+        state, applied = meta_update(
+            meta_optimizer, state, estimate.meta_gradient, estimate.meta_loss
+        )
+        norm = tf.norm(estimate.meta_gradient)
+        report = EpisodeReport(
+            mean_loss=report.mean_loss + estimate.meta_loss,
+            last_loss=estimate.last_loss,
+            gradient_norm=report.gradient_norm
+            + tf.where(applied, norm, tf.zeros_like(norm)),
+            skipped=report.skipped + tf.cast(~applied, tf.int32),
+        )
+        return i + 1, state, carry, report
+
+    zero = tf.constant(0.0, state.meta_params.dtype)
+    _, state, _, report = tf.while_loop(
+        lambda i, *_: i < num_windows,
+        body,
+        (
+            tf.constant(0),
+            state,
+            start_episode(cell, optimizee, seed),
+            EpisodeReport(zero, zero, zero, tf.constant(0)),
+        ),
+    )
+    count = tf.cast(num_windows, zero.dtype)
+    return state, report._replace(
+        mean_loss=report.mean_loss / count,
+        gradient_norm=report.gradient_norm / count,
+    )

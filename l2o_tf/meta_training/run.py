@@ -1,0 +1,186 @@
+"""A training run in a run directory: what is stored when, and how it resumes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from l2o_tf.learned.weights import save_weights
+from l2o_tf.meta_training.episode import EpisodeReport
+from l2o_tf.meta_training.state import Phase, TrainingState
+from l2o_tf.meta_training.trainer import Trainer, Validation
+from l2o_tf.runtime.checkpoints import Checkpoints
+from l2o_tf.runtime.interrupts import GracefulStop
+from l2o_tf.runtime.metrics import MetricsWriter
+from l2o_tf.runtime.progress import ProgressBar
+from l2o_tf.runtime.run_dir import RunDirectory
+
+TABLES = {
+    "train": (
+        "episode",
+        "stage",
+        "horizon",
+        "last_loss",
+        "mean_meta_loss",
+        "gradient_norm",
+        "skipped_updates",
+        "meta_updates",
+    ),
+    "validation": ("validation", *Validation._fields),
+}
+TIMING = {"timing": ("episode", "seconds", "inner_steps_per_second")}
+
+
+class Run:
+    """Carry a training run on, from wherever its directory stands.
+
+    Between two transitions (an episode, a validation, a stage's baseline) the
+    whole run is one `TrainingState`. A checkpoint stores it with the number of
+    metrics rows written so far; resuming cuts the metrics to that number, so a
+    run that was killed at any moment repeats what came after its last
+    checkpoint and ends with the same files, bit for bit.
+
+    Args:
+        trainer: what makes the transitions.
+        directory: an open `RunDirectory`.
+        facts: JSON-serialisable, stored with the weights.
+        checkpoint_period: int, episodes between checkpoints; there is one
+            before every validation too.
+        quiet: bool, log lines instead of a progress bar.
+    """
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        directory: RunDirectory,
+        facts: Mapping[str, Any],
+        checkpoint_period: int = 10,
+        quiet: bool = False,
+    ) -> None:
+        self.trainer = trainer
+        self.directory = directory
+        self.facts = dict(facts)
+        self.checkpoint_period = checkpoint_period
+        self.quiet = quiet
+        self.checkpoints = Checkpoints(directory.checkpoints)
+        self.metrics = MetricsWriter(
+            directory.metrics, {**TABLES, **TIMING}
+        )
+        self.state = self._resume()
+
+    def _resume(self) -> TrainingState:
+        state = self.trainer.initial_state()
+        latest = self.checkpoints.latest()
+        if latest is None:
+            self.metrics.rewind({table: 0 for table in {**TABLES, **TIMING}})
+            return state
+        _, arrays, metadata = latest
+        self.metrics.rewind(metadata["metrics"])
+        return state.from_arrays(arrays, metadata["state"])
+
+    def _checkpoint(self) -> None:
+        arrays, metadata = self.state.to_arrays()
+        # Transitions, not episodes: a validation changes the state too.
+        step = self.state.episode + self.state.validations
+        self.checkpoints.save(
+            step,
+            arrays,
+            {"state": metadata, "metrics": self.metrics.position()},
+        )
+
+    def finish(self, stop: GracefulStop) -> TrainingState:
+        """Make transitions until training is over or a stop is requested.
+
+        Args:
+            stop: asked between episodes and between validation runs.
+
+        Returns:
+            The last state; its phase is DONE unless stopped.
+
+        Raises:
+            NonFiniteError: if updates stay non-finite.
+            OSError: if the directory cannot be written.
+        """
+        with ProgressBar(
+            total=self.trainer.num_episodes,
+            initial=self.state.episode,
+            quiet=self.quiet,
+            description="meta-training",
+        ) as bar:
+            while self.state.phase is not Phase.DONE and not stop.requested:
+                if self.state.phase is Phase.EPISODE:
+                    self._episode(bar)
+                elif not self._validation(bar, stop):
+                    break
+        self._checkpoint()
+        return self.state
+
+    def _episode(self, bar: ProgressBar) -> None:
+        stage = self.state.schedule
+        horizon = self.trainer.schedule.horizon(stage)
+        start = time.perf_counter()
+        self.state, report = self.trainer.train_one(self.state)
+        seconds = time.perf_counter() - start
+        self._write_episode(stage.stage, horizon, report, seconds)
+        bar.update(
+            1, stage=stage.stage, horizon=horizon, loss=report.last_loss
+        )
+        due = self.state.episode % self.checkpoint_period == 0
+        if due or self.state.phase is not Phase.EPISODE:
+            self._checkpoint()
+
+    def _write_episode(
+        self, stage: int, horizon: int, report: EpisodeReport, seconds: float
+    ) -> None:
+        self.metrics.write(
+            "train",
+            {
+                "episode": self.state.episode,
+                "stage": stage,
+                "horizon": horizon,
+                "last_loss": report.last_loss,
+                "mean_meta_loss": report.mean_loss,
+                "gradient_norm": report.gradient_norm,
+                "skipped_updates": report.skipped,
+                "meta_updates": int(self.state.meta.step),
+            },
+        )
+        self.metrics.write(
+            "timing",
+            {
+                "episode": self.state.episode,
+                "seconds": seconds,
+                "inner_steps_per_second": horizon / seconds,
+            },
+        )
+
+    def _validation(self, bar: ProgressBar, stop: GracefulStop) -> bool:
+        """Run the validation that is due; False if it was abandoned."""
+        losses = []
+        runs = self.trainer.validation_runs
+        for run in range(runs):
+            if stop.requested:  # the state still says that it is due
+                return False
+            losses.append(self.trainer.validation_run(self.state, run))
+            bar.update(0, validating=f"{run + 1}/{runs}")
+        before = self.state
+        self.state, validation = self.trainer.judge(self.state, losses)
+        self.metrics.write(
+            "validation",
+            {"validation": self.state.validations, **validation._asdict()},
+        )
+        if self.state.best is not before.best:
+            self._save_best(validation)
+        self._checkpoint()
+        return True
+
+    def _save_best(self, validation: Validation) -> None:
+        facts = {**self.facts, "validation": validation._asdict()}
+        for name in ("weights", f"stage_{validation.stage}"):
+            save_weights(
+                self.directory.best / f"{name}.npz",
+                self.trainer.cell,
+                self.state.best,
+                facts,
+            )

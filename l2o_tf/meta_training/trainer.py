@@ -1,0 +1,274 @@
+"""The outer loop: which episode comes next, and what its result changes."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import gin
+import tensorflow as tf
+
+from l2o_tf.core import checks, seeds
+from l2o_tf.core.compile import compiled
+from l2o_tf.core.types import Seed
+from l2o_tf.estimators.base import MetaGradientEstimator
+from l2o_tf.meta_training.episode import (
+    EpisodeReport,
+    MetaState,
+    initial_meta_state,
+    train_episode,
+)
+from l2o_tf.meta_training.state import Phase, TrainingState
+from l2o_tf.optimizees.base import Optimizee
+from l2o_tf.optimizers.base import OptimizerCell
+from l2o_tf.unroll.rollout import final_loss
+from l2o_tf.unroll.schedules import HorizonSchedule, ScheduleState, Verdict
+
+_TRAIN, _VALID = range(2)
+
+
+class NonFiniteError(RuntimeError):
+    """Training went on without a single finite meta-update for too long."""
+
+
+class Validation(NamedTuple):
+    """What one validation found.
+
+    Attributes:
+        kind: "validation", or "baseline" at the start of a stage.
+        episode: int, episodes trained before it.
+        stage: int.
+        horizon: int, inner steps of each run.
+        cost: float, the sum over runs of the loss after the last step.
+        mean_loss: float, cost / runs.
+        best: float, the stage's best cost after this validation.
+        verdict: str, what the schedule said.
+    """
+
+    kind: str
+    episode: int
+    stage: int
+    horizon: int
+    cost: float
+    mean_loss: float
+    best: float
+    verdict: str
+
+
+@gin.register(module="l2o_tf.meta_training")
+class Trainer:
+    """Meta-train a learned optimizer, one transition at a time.
+
+    An episode is a trajectory from a reset to the schedule's horizon, with one
+    meta-update per window of `estimator.unroll_length` steps. After every
+    `validation_period` episodes, `validation_runs` episodes are run without
+    updates, and the sum of their last losses goes to the schedule (spec
+    dm_rnnprop.md 5.2-5.5).
+
+    Args:
+        cell: the learned optimizer.
+        optimizee: the problem to train on.
+        estimator: gives the meta-gradients.
+        schedule: gives the horizons and judges validations.
+        meta_optimizer: an `OptimizerCell` for the meta-parameters.
+        num_episodes: int, where training ends at the latest.
+        validation_period: int, episodes, T_period.
+        validation_runs: int, episodes per validation. Defaults to 20.
+        validation_optimizee: the problem to validate on. Defaults to
+            `optimizee`.
+        seed: int, of every random number but the initial weights.
+        jit_compile: bool, XLA or the graph runtime. Defaults to True, faster
+            for the LSTM cells on CPU and GPU alike.
+        max_failed_episodes: int, episodes in a row without a finite
+            meta-update after which training gives up.
+
+    Raises:
+        ValueError: if a horizon is not a multiple of the window, an argument
+            is out of range, or the cell has no weights.
+    """
+
+    def __init__(
+        self,
+        cell: OptimizerCell,
+        optimizee: Optimizee,
+        estimator: MetaGradientEstimator,
+        schedule: HorizonSchedule,
+        meta_optimizer: OptimizerCell,
+        num_episodes: int,
+        validation_period: int,
+        validation_runs: int = 20,
+        validation_optimizee: Optimizee | None = None,
+        seed: int = 0,
+        jit_compile: bool = True,
+        max_failed_episodes: int = 20,
+    ) -> None:
+        self.cell = cell
+        self.optimizee = optimizee
+        self.validation_optimizee = validation_optimizee or optimizee
+        self.estimator = estimator
+        self.schedule = schedule
+        self.meta_optimizer = meta_optimizer
+        self.num_episodes = checks.positive_int("num_episodes", num_episodes)
+        self.validation_period = checks.positive_int(
+            "validation_period", validation_period
+        )
+        self.validation_runs = checks.positive_int(
+            "validation_runs", validation_runs
+        )
+        self.max_failed_episodes = checks.positive_int(
+            "max_failed_episodes", max_failed_episodes
+        )
+        self.seed = seed
+        self._seed = seeds.make_seed(seed)
+        self.jit_compile = jit_compile
+        for horizon in schedule.horizons():
+            _check_multiple(horizon, estimator.unroll_length)
+        self._initial = initial_meta_state(cell, meta_optimizer)
+        self._episode = compiled(self._train_episode, jit_compile)
+        self._validate_run = compiled(self._final_loss, jit_compile)
+
+    def initial_state(self) -> TrainingState:
+        """Return the state before the first episode."""
+        return TrainingState(
+            meta=self._initial,
+            best=self._initial.meta_params,
+            schedule=ScheduleState(),
+        )
+
+    def _train_episode(
+        self, state: MetaState, seed: Seed, num_windows: tf.Tensor
+    ) -> tuple[MetaState, EpisodeReport]:
+        return train_episode(
+            self.cell,
+            self.optimizee,
+            self.estimator,
+            self.meta_optimizer,
+            state,
+            seed,
+            num_windows,
+        )
+
+    def _final_loss(
+        self, meta_params: tf.Tensor, seed: Seed, horizon: tf.Tensor
+    ) -> tf.Tensor:
+        return final_loss(
+            self.cell,
+            self.validation_optimizee,
+            self.cell.meta_layout.split(meta_params),
+            seed,
+            horizon,
+            capacity=max(self.schedule.validation_horizons()),
+        )
+
+    def train_one(
+        self, state: TrainingState
+    ) -> tuple[TrainingState, EpisodeReport]:
+        """Run one training episode: one call of one compiled function.
+
+        Returns:
+            `(state, EpisodeReport)`, the report as NumPy scalars.
+
+        Raises:
+            NonFiniteError: if this was the last of `max_failed_episodes`
+                episodes in a row without a finite meta-update.
+        """
+        windows = (
+            self.schedule.horizon(state.schedule)
+            // self.estimator.unroll_length
+        )
+        seed = seeds.fold_in(seeds.fold_in(self._seed, _TRAIN), state.episode)
+        meta, report = self._episode(
+            state.meta, seed, tf.constant(windows, tf.int32)
+        )
+        report = tf.nest.map_structure(lambda t: t.numpy().item(), report)
+        failed = report.skipped == windows
+        state = state.replace(
+            meta=meta,
+            episode=state.episode + 1,
+            skipped=state.skipped + report.skipped,
+            failed_in_a_row=state.failed_in_a_row + 1 if failed else 0,
+        )
+        if state.failed_in_a_row >= self.max_failed_episodes:
+            raise NonFiniteError(
+                f"{state.failed_in_a_row} episodes in a row gave no finite "
+                f"meta-update (episode {state.episode}, stage "
+                f"{state.schedule.stage}, {state.skipped} updates skipped in "
+                "all). The weights are those before the first of them. Lower "
+                "the meta-optimizer's learning_rate or the horizon, or raise "
+                "Trainer.max_failed_episodes. "
+                f"Received: max_failed_episodes={self.max_failed_episodes}."
+            )
+        return state.replace(phase=self._phase_after_episode(state)), report
+
+    def _phase_after_episode(self, state: TrainingState) -> Phase:
+        if state.episode % self.validation_period == 0:
+            return Phase.VALIDATION
+        return self._next_episode_or_end(state)
+
+    def _next_episode_or_end(self, state: TrainingState) -> Phase:
+        over = state.episode >= self.num_episodes
+        return Phase.DONE if over else Phase.EPISODE
+
+    def validation_run(self, state: TrainingState, run: int) -> float:
+        """Run episode number `run` of the validation that is due."""
+        seed = seeds.fold_in(self._seed, _VALID)
+        seed = seeds.fold_in(seeds.fold_in(seed, state.validations), run)
+        horizon = self.schedule.validation_horizon(state.schedule)
+        loss = self._validate_run(
+            state.meta.meta_params, seed, tf.constant(horizon, tf.int32)
+        )
+        return loss.numpy().item()
+
+    def judge(
+        self, state: TrainingState, losses: list[float]
+    ) -> tuple[TrainingState, Validation]:
+        """Act on the losses of the validation that was due.
+
+        Args:
+            state: in the phase VALIDATION or BASELINE.
+            losses: one per run of `validation_run`.
+
+        Returns:
+            `(state, Validation)`. At NEXT_STAGE the weights are the best ones
+            again (the meta-optimizer's slots stay, spec dm_rnnprop.md 12, B5)
+            and a baseline is due.
+        """
+        cost = math.fsum(losses)
+        kind, asked = state.phase.value, state.schedule
+        if state.phase is Phase.BASELINE:
+            schedule = self.schedule.start_stage(asked, cost)
+            verdict, phase = "start", self._next_episode_or_end(state)
+        else:
+            schedule, said = self.schedule.observe(asked, cost)
+            verdict, phase = said.value, self._next_episode_or_end(state)
+            if said is Verdict.SAVE:
+                state = state.replace(best=state.meta.meta_params)
+            elif said is Verdict.STOP:
+                phase = Phase.DONE
+            elif said is Verdict.NEXT_STAGE:
+                meta = state.meta._replace(meta_params=state.best)
+                state, phase = state.replace(meta=meta), Phase.BASELINE
+        state = state.replace(
+            schedule=schedule, phase=phase, validations=state.validations + 1
+        )
+        return state, Validation(
+            kind=kind,
+            episode=state.episode,
+            stage=asked.stage,
+            horizon=self.schedule.validation_horizon(asked),
+            cost=cost,
+            mean_loss=cost / len(losses),
+            best=asked.best if verdict in ("next_stage", "stop") else schedule.best,
+            verdict=verdict,
+        )
+
+
+def _check_multiple(horizon: int, unroll_length: int) -> None:
+    if horizon % unroll_length:
+        low = horizon // unroll_length * unroll_length
+        use = f"{low} or " if low else ""
+        raise ValueError(
+            "`horizon` must be a multiple of `unroll_length`. Received: "
+            f"horizon={horizon}, unroll_length={unroll_length}. "
+            f"Use {use}{low + unroll_length}."
+        )

@@ -1,0 +1,49 @@
+"""The problems that optimizers are trained on and judged by, as mathematics."""
+
+from __future__ import annotations
+
+import abc
+
+import tensorflow as tf
+
+from l2o_tf.core.layout import Layout
+from l2o_tf.core.types import Nest, Scalar, Seed, Vector
+
+
+class Optimizee(abc.ABC):
+    """A loss f(x; constants, batch) of a flat vector x of parameters.
+
+    Every method is pure: the same arguments give the same numbers, eagerly,
+    in a graph and under XLA. `constants` is what is drawn once per episode and
+    not optimised (the matrices of a quadratic, say), `()` if there is none.
+
+    Attributes:
+        layout: `Layout`, where each tensor lies in x.
+        split: str, the data split the batches come from; "" without data.
+        notice: None, or what a reader of any result must know of the data.
+    """
+
+    layout: Layout
+    split: str = ""
+    notice: str | None = None
+
+    @abc.abstractmethod
+    def reset(self, seed: Seed) -> tuple[Vector, Nest]:
+        """Draw a start, `(params [N], constants)`."""
+
+    @abc.abstractmethod
+    def sample(self, seed: Seed) -> Nest:
+        """Draw a minibatch, `()` for a problem without data."""
+
+    @abc.abstractmethod
+    def loss(self, params: Vector, constants: Nest, batch: Nest) -> Scalar:
+        """Compute f(x; constants, batch), a scalar of x's dtype."""
+
+    def loss_and_gradient(
+        self, params: Vector, constants: Nest, batch: Nest
+    ) -> tuple[Scalar, Vector]:
+        """Compute f and df/dx `[N]` on the same minibatch."""
+        with tf.GradientTape() as tape:
+            tape.watch(params)
+            loss = self.loss(params, constants, batch)
+        return loss, tape.gradient(loss, params)

@@ -1,0 +1,118 @@
+"""Multi-layer perceptrons on images: the problems the papers train on."""
+
+from __future__ import annotations
+
+import gin
+import tensorflow as tf
+
+from l2o_tf.core import checks, seeds
+from l2o_tf.core.layout import Layout
+from l2o_tf.core.types import Scalar, Seed, Vector
+from l2o_tf.datasets.base import ImageDataset, gather
+from l2o_tf.optimizees.base import Optimizee
+
+ACTIVATIONS = {
+    "sigmoid": tf.sigmoid,
+    "relu": tf.nn.relu,
+    "tanh": tf.tanh,
+}
+
+
+@gin.register(module="l2o_tf.optimizees")
+class MLP(Optimizee):
+    """Classify images with a multi-layer perceptron.
+
+        h_0 = flatten(image);  h_l = act(h_{l-1} W_l + b_l);
+        logits = h_L W_{L+1} + b_{L+1}                      (no activation)
+        f = mean over the batch of cross-entropy(softmax(logits), label)
+
+    Every weight and every bias starts from Normal(0, init_stddev**2). A batch
+    is `batch_size` images drawn independently, uniformly, with replacement.
+
+    | name | hidden | act | coordinates on MNIST |
+    |---|---|---|---|
+    | MLP-orig | 20 | sigmoid | 15,910 |
+    | MLP-ReLU | 20 | relu | 15,910 |
+    | MLP-deeper | 20, 20 | sigmoid | 16,330 |
+
+    Args:
+        dataset: an `ImageDataset`.
+        split: "train", "inner_valid", "meta_valid" or "test".
+        hidden: tuple of int, units of the hidden layers.
+        activation: "sigmoid", "relu" or "tanh".
+        batch_size: int, images per minibatch. Defaults to 128.
+        init_stddev: float, defaults to 0.01.
+
+    Raises:
+        ValueError: if an argument is out of range.
+
+    References:
+        Chen et al. 2020, section 5; spec dm_rnnprop.md 1.2-1.3.
+    """
+
+    def __init__(
+        self,
+        dataset: ImageDataset,
+        split: str,
+        hidden: tuple[int, ...] = (20,),
+        activation: str = "sigmoid",
+        batch_size: int = 128,
+        init_stddev: float = 0.01,
+    ) -> None:
+        self.data = dataset.split(split)
+        self.split = split
+        self.notice = dataset.notice
+        self.batch_size = checks.positive_int("batch_size", batch_size)
+        self.init_stddev = checks.real("init_stddev", init_stddev, low=0.0)
+        self.activation = checks.one_of(
+            "activation", activation, tuple(ACTIVATIONS)
+        )
+        self.hidden = tuple(checks.positive_int("hidden", h) for h in hidden)
+        height, width, channels = self.data.images.shape[1:]
+        widths = (
+            height * width * channels,
+            *self.hidden,
+            dataset.num_classes,
+        )
+        shapes: dict[str, tuple[int, ...]] = {}
+        for i in range(len(widths) - 1):
+            shapes[f"mlp/linear_{i}/w"] = (widths[i], widths[i + 1])
+            shapes[f"mlp/linear_{i}/b"] = (widths[i + 1],)
+        self.layout = Layout.from_shapes(shapes)
+
+    def reset(self, seed: Seed) -> tuple[Vector, tuple[()]]:
+        """Draw all parameters from Normal(0, init_stddev**2)."""
+        return seeds.normal(seed, [self.layout.size], self.init_stddev), ()
+
+    def sample(self, seed: Seed) -> tuple[tf.Tensor, tf.Tensor]:
+        """Draw `(images [B, H, W, C] in [0, 1], labels [B])`."""
+        indices = seeds.integers(
+            seed, [self.batch_size], int(self.data.images.shape[0])
+        )
+        return gather(self.data, indices)
+
+    def logits(self, params: Vector, images: tf.Tensor) -> tf.Tensor:
+        """Compute `[B, classes]` from images `[B, H, W, C]`."""
+        tensors = self.layout.split(params)
+        activate = ACTIVATIONS[self.activation]
+        hidden = tf.reshape(images, [images.shape[0], -1])
+        for i in range(0, len(tensors), 2):
+            hidden = tf.matmul(hidden, tensors[i]) + tensors[i + 1]
+            if i + 2 < len(tensors):
+                hidden = activate(hidden)
+        return hidden
+
+    def loss(
+        self,
+        params: Vector,
+        constants: tuple[()],
+        batch: tuple[tf.Tensor, tf.Tensor],
+    ) -> Scalar:
+        """Compute the mean cross-entropy of a minibatch."""
+        del constants
+        images, labels = batch
+        return tf.reduce_mean(
+            tf.nn.sparse_softmax_cross_entropy_with_logits(
+                labels, self.logits(params, images)
+            )
+        )

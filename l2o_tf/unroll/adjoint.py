@@ -1,0 +1,82 @@
+"""The backward pass of an unroll whose inputs are constants.
+
+With the optimizee's gradients held constant, x_{t+1} = x_t + u_t has the
+identity as its Jacobian, so the backward pass has only the cell to go through:
+
+    d L / d phi = sum_t <lambda_t, d u_t / d phi>,
+    lambda_t = dL/dx_{t+1} = sum_{s > t} w_s g_s                        (1)
+
+where w_s = dL/df(x_s) and g_s was computed on the way. Each cell step is
+computed again from its recorded inputs and state and differentiated by itself,
+so the memory of a window of U steps is U times (state + gradient), whatever
+the cell keeps inside a step, and no second pass through the optimizee is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from l2o_tf.core.types import Nest, Scalar, Vector
+from l2o_tf.optimizers.base import OptimizerCell, OptimizerInputs
+
+Cotangent = Callable[[Scalar, OptimizerInputs, Vector, Nest], tuple[Vector, Nest]]
+
+
+def cell_adjoint(
+    cell: OptimizerCell,
+    meta_params: tuple[tf.Tensor, ...],
+    inputs: OptimizerInputs,
+    states: Nest,
+    length: int,
+    cotangent: Cotangent,
+    accumulator: Nest,
+) -> tuple[tf.Tensor, ...]:
+    """Pull cotangents of the updates back to the meta-parameters.
+
+    Args:
+        cell: the optimizer.
+        meta_params: its weights, at which the derivative is taken.
+        inputs: the recorded `OptimizerInputs`, each with a leading axis `[U]`
+            (`()` where the cell does not read).
+        states: the recorded states before each step, leading axis `[U]`.
+        length: int, U.
+        cotangent: called for t = U-1 .. 0 with (t, inputs_t, update_t,
+            accumulator), returns (dL/du_t `[N]`, accumulator).
+        accumulator: what `cotangent` starts with at t = U-1; `()` if nothing.
+
+    Returns:
+        dL/d meta_params, one tensor per weight. The state after the window
+        has cotangent 0: this is where backpropagation is truncated.
+    """
+
+    def body(
+        i: Scalar, accumulator: Nest, d_states: Nest, d_meta: tuple
+    ) -> tuple[Scalar, Nest, Nest, tuple]:
+        t = length - 1 - i
+        now = tf.nest.map_structure(lambda stack: stack[t], (inputs, states))
+        with tf.GradientTape() as tape:
+            tape.watch((meta_params, now[1]))
+            update, new_states = cell.stateless_update(meta_params, *now)
+        d_update, accumulator = cotangent(t, now[0], update, accumulator)
+        d_meta_t, d_states = tape.gradient(
+            (update, new_states),
+            (meta_params, now[1]),
+            output_gradients=(d_update, d_states),
+            unconnected_gradients=tf.UnconnectedGradients.ZERO,
+        )
+        d_meta = tf.nest.map_structure(tf.add, d_meta, d_meta_t)
+        return i + 1, accumulator, d_states, d_meta
+
+    last_states = tf.nest.map_structure(
+        lambda stack: tf.zeros_like(stack[0]), states
+    )
+    zeros = tf.nest.map_structure(tf.zeros_like, meta_params)
+    *_, d_meta = tf.while_loop(
+        lambda i, *_: i < length,
+        body,
+        (tf.constant(0), accumulator, last_states, zeros),
+        maximum_iterations=length,
+    )
+    return d_meta
