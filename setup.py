@@ -20,7 +20,7 @@ NO_CPU_BUILD = (
     "(platform_machine != 'x86_64' and platform_machine != 'AMD64')"
 )
 DEVELOPMENT = [
-    "hypothesis>=6.150,<7",
+    "hypothesis>=6.168,<7",
     "mypy>=2.4,<3",
     "packaging>=26,<27",
     "pytest>=9.0,<10",

@@ -15,6 +15,16 @@ from collections.abc import Sequence
 
 import gin
 
+# Imported for what they register: a class that is registered after the
+# configuration is closed cannot be bound.
+from l2o_tf.datasets import embedded, images, synthetic  # noqa: F401
+from l2o_tf.estimators import tbptt  # noqa: F401
+from l2o_tf.learned import collection as cells  # noqa: F401
+from l2o_tf.meta_training import trainer  # noqa: F401
+from l2o_tf.optimizees import collection as optimizees  # noqa: F401
+from l2o_tf.techniques import curriculum, random_scaling  # noqa: F401
+from l2o_tf.unroll import meta_losses, schedules  # noqa: F401
+
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
 _BINDING = re.compile(r"^([\w./]+)\s*=", re.MULTILINE)
 

@@ -15,6 +15,7 @@ import argparse
 import hashlib
 import pathlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -47,8 +48,8 @@ def select(labels: np.ndarray, per_class: int) -> np.ndarray:
     )
 
 
-def make_subset(full: ImageDataset) -> dict[str, np.ndarray]:
-    """Return the arrays of the subset.
+def make_subset(full: ImageDataset) -> dict[str, Any]:
+    """Return the arrays of the subset, by the names they are stored under.
 
     Raises:
         ValueError: if `full` is itself a subset.
@@ -58,7 +59,7 @@ def make_subset(full: ImageDataset) -> dict[str, np.ndarray]:
             "The subset is made from the full MNIST; name its folder with "
             f"--data_dir. Received: {full.notice}"
         )
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for name in SPLITS:
         images, labels = (tensor.numpy() for tensor in full.split(name))
         places = select(labels, PER_CLASS[name])

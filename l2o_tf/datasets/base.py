@@ -121,12 +121,14 @@ def gather(split: Split, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
         image = (1/255) image_uint8,  a float32 product
 
-    A product and not a quotient, as the original programs do for MNIST; the
-    two differ in the last bit of some of the 256 values.
+    A product and not a quotient, as in the original reader of MNIST: the two
+    differ in the last bit of some values, and graph optimisers and XLA turn
+    the quotient into the product, so only the product is the same everywhere.
 
     Args:
         split: where to take the images from.
-        indices: int32 `[B]`, from 0 to n - 1 (not checked on a GPU).
+        indices: int32 `[B]`, from 0 to n - 1; not checked under XLA or
+            on a GPU.
 
     Returns:
         `(images float32 [B, height, width, channels] in [0, 1],

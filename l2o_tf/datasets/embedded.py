@@ -16,7 +16,7 @@ from l2o_tf.datasets.base import SPLITS, ImageDataset, make_split
 MNIST_SUBSET = (
     pathlib.Path(__file__).parent / "embedded_data" / "mnist_subset.npz"
 )
-"""Arrays `<split>_images` uint8 `[n, 28, 28]` and `<split>_labels` uint8 `[n]`."""
+"""Per split `*_images` uint8 `[n, 28, 28]` and `*_labels` uint8 `[n]`."""
 
 
 @gin.register(module="l2o_tf.datasets")

@@ -1,4 +1,4 @@
-"""MNIST and CIFAR-10 in four splits, from where tensorflow-datasets keeps them."""
+"""MNIST and CIFAR-10 in four splits, read through tensorflow-datasets."""
 
 from __future__ import annotations
 

@@ -62,7 +62,9 @@ def read(folder: str, image_shape: tuple[int, int, int]) -> dict[str, Arrays]:
     """
     try:
         builder = tfds.builder_from_directory(folder)
-        arrays = {name: _read_split(builder, name) for name in ("train", "test")}
+        arrays = {
+            name: _read_split(builder, name) for name in ("train", "test")
+        }
     except Exception as error:  # whatever it is, it needs the folder's name
         raise _unreadable(folder, f"{type(error).__name__}: {error}") from error
     for name, (images, _) in arrays.items():

@@ -1,4 +1,4 @@
-"""A tiny data set made from a seed: for tests, first trials and broken networks."""
+"""A tiny data set made from a seed: for tests and first trials."""
 
 from __future__ import annotations
 

@@ -17,13 +17,14 @@ from l2o_tf.learned.collection import LEARNED_CELLS
 from l2o_tf.optimizers.base import OptimizerCell
 from l2o_tf.runtime.arrays import (
     CheckpointError,
-    has_metadata,
+    Format,
+    format_of,
     load_arrays,
     load_plain_arrays,
     save_arrays,
 )
 
-FORMAT = "l2o_tf.weights"
+FORMAT = Format("l2o_tf.weights", 1)
 
 
 def save_weights(
@@ -68,7 +69,7 @@ def load_cell(
     Raises:
         CheckpointError: if the file cannot be read, or is of no known cell.
     """
-    if has_metadata(path):
+    if format_of(path) is not None:
         arrays, metadata = load_arrays(path, FORMAT)
         kind = metadata["cell"]
         if kind not in LEARNED_CELLS:

@@ -28,8 +28,9 @@ TABLES = {
         "meta_updates",
     ),
     "validation": ("validation", *Validation._fields),
+    # Apart, because it is the one table that two equal runs do not share.
+    "timing": ("episode", "seconds", "inner_steps_per_second"),
 }
-TIMING = {"timing": ("episode", "seconds", "inner_steps_per_second")}
 
 
 class Run:
@@ -63,17 +64,15 @@ class Run:
         self.facts = dict(facts)
         self.checkpoint_period = checkpoint_period
         self.quiet = quiet
-        self.checkpoints = Checkpoints(directory.checkpoints)
-        self.metrics = MetricsWriter(
-            directory.metrics, {**TABLES, **TIMING}
-        )
+        self.checkpoints = Checkpoints(directory.paths.checkpoints)
+        self.metrics = MetricsWriter(directory.paths.metrics, TABLES)
         self.state = self._resume()
 
     def _resume(self) -> TrainingState:
         state = self.trainer.initial_state()
         latest = self.checkpoints.latest()
         if latest is None:
-            self.metrics.rewind({table: 0 for table in {**TABLES, **TIMING}})
+            self.metrics.rewind(dict.fromkeys(TABLES, 0))
             return state
         _, arrays, metadata = latest
         self.metrics.rewind(metadata["metrics"])
@@ -179,7 +178,7 @@ class Run:
         facts = {**self.facts, "validation": validation._asdict()}
         for name in ("weights", f"stage_{validation.stage}"):
             save_weights(
-                self.directory.best / f"{name}.npz",
+                self.directory.paths.best / f"{name}.npz",
                 self.trainer.cell,
                 self.state.best,
                 facts,

@@ -53,7 +53,7 @@ def adagrad_update(
     Returns:
         `(updates, state)`; `updates` is `[N]`, to be ADDED to the params.
     """
-    a = state.accumulator + gradient**2
+    a = state.accumulator + tf.square(gradient)
     tiny = np.finfo(a.dtype.as_numpy_dtype).tiny
     root = tf.sqrt(tf.maximum(a + epsilon, tiny))
     return -learning_rate * gradient / root, AdagradState(a)

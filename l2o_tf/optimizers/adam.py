@@ -87,7 +87,7 @@ def adam_update(
         Both are finite, and so are their derivatives, at g_t = 0 too.
     """
     m = beta_1 * state.first_moment + (1.0 - beta_1) * gradient
-    v = beta_2 * state.second_moment + (1.0 - beta_2) * gradient**2
+    v = beta_2 * state.second_moment + (1.0 - beta_2) * tf.square(gradient)
     correction_1 = bias_correction(beta_1, step, gradient.dtype)
     correction_2 = bias_correction(beta_2, step, gradient.dtype)
     lr_t = learning_rate * tf.sqrt(correction_2) / correction_1

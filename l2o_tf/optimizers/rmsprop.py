@@ -60,7 +60,7 @@ def rmsprop_update(
     Returns:
         `(updates, state)`; `updates` is `[N]`, to be ADDED to the params.
     """
-    r = decay * state.mean_square + (1.0 - decay) * gradient**2
+    r = decay * state.mean_square + (1.0 - decay) * tf.square(gradient)
     scaled = learning_rate * gradient / tf.sqrt(r + epsilon)
     p = momentum * state.momentum + scaled
     return -p, RMSPropState(r, p)

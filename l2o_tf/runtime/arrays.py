@@ -7,8 +7,8 @@ it holds one reserved member, UTF-8 JSON as uint8:
 
 Every member carries a CRC-32; a file that is cut, changed, foreign or of
 another version is refused in words. Nothing is ever unpickled: only arrays of
-numbers are written and read. Cost: two copies in memory while writing or
-reading.
+numbers are written and read. Cost: three copies in memory while
+reading, two while writing.
 """
 
 from __future__ import annotations
@@ -38,7 +38,6 @@ _DAMAGE = (
     struct.error,
     EOFError,
     KeyError,
-    OSError,
     OverflowError,
     RuntimeError,
     ValueError,
@@ -70,7 +69,7 @@ class DamagedFileError(CheckpointError):
 
 def _check_json(value: Any, name: str) -> None:
     """Refuse what JSON would turn into something else, or not take at all."""
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         for key, item in value.items():
             if not isinstance(key, str):
                 raise ValueError(
@@ -128,6 +127,7 @@ def save_arrays(
             comes back the same.
         OSError: as `atomic.write_bytes`.
     """
+    metadata = dict(metadata)
     _check_json(metadata, "metadata")
     checked = {name: _checked_array(name, a) for name, a in arrays.items()}
     record = {
@@ -151,21 +151,21 @@ def save_arrays(
 def _read_members(path: pathlib.Path) -> dict[str, bytes]:
     """Read every member of a zip file, with its checksum."""
     try:
-        file = open(path, "rb")
+        with open(path, "rb") as file:
+            data = file.read()
     except OSError as error:
         raise CheckpointError(
             f"Could not read the arrays: {error.strerror}. Received: "
             f"path={str(path)!r}. Give the path of a readable .npz file."
         ) from error
-    with file:
-        try:
-            with zipfile.ZipFile(file) as archive:
-                return {i.filename: archive.read(i) for i in archive.infolist()}
-        except _DAMAGE as error:
-            raise DamagedFileError(
-                "The file is damaged, cut off or not an .npz file "
-                f"({error}). Received: path={str(path)!r}."
-            ) from error
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return {i.filename: archive.read(i) for i in archive.infolist()}
+    except _DAMAGE as error:
+        raise DamagedFileError(
+            "The file is damaged, cut off or not an .npz file "
+            f"({error}). Received: path={str(path)!r}."
+        ) from error
 
 
 def _decode(path: pathlib.Path, name: str, data: bytes) -> np.ndarray:
@@ -196,9 +196,8 @@ def _decode(path: pathlib.Path, name: str, data: bytes) -> np.ndarray:
             f"{len(data) - member.tell()} bytes. {where}"
         )
     array = np.frombuffer(data, dtype, count, member.tell())
-    # A copy, because what lies in `bytes` cannot be written to.
-    order = "F" if fortran_order else "C"
-    return array.reshape(shape, order=order).copy(order="K")
+    shaped = array.reshape(shape, order="F" if fortran_order else "C")
+    return shaped.copy(order="K")  # what lies in `bytes` cannot be written to
 
 
 def _decode_all(
@@ -211,9 +210,7 @@ def _decode_all(
     }
 
 
-def _record(
-    path: pathlib.Path, members: Mapping[str, bytes]
-) -> _Record | None:
+def _record(path: pathlib.Path, members: Mapping[str, bytes]) -> _Record | None:
     """Read the reserved member; None where there is none."""
     name = _METADATA + _MEMBER
     if name not in members:

@@ -20,6 +20,8 @@ import numpy as np
 
 from l2o_tf.runtime import atomic
 
+_LARGEST_STEP = 2**63 - 1  # of a TensorBoard event
+
 
 class MetricsError(ValueError):
     """A table, or a row of one, that is not as it must be."""
@@ -120,10 +122,14 @@ class Table:
                 f"unknown={unknown}."
             )
         step = row[self._columns[0]]
-        if not isinstance(step, numbers.Integral) or isinstance(step, bool):
+        if (
+            not isinstance(step, numbers.Integral)
+            or isinstance(step, bool)
+            or abs(int(step)) > _LARGEST_STEP
+        ):
             raise MetricsError(
-                f"The first column of {self._path.name} must be an int. "
-                f"Received: {self._columns[0]}={step!r}."
+                f"The first column of {self._path.name} must be an int of 64 "
+                f"bits. Received: {self._columns[0]}={step!r}."
             )
         cells = tuple(_cell(name, row[name]) for name in self._columns)
         self._write(_line(cells).encode("utf-8"))
@@ -144,16 +150,21 @@ class Table:
         """Yield the cells of every row, oldest first.
 
         Raises:
-            MetricsError: if a row has not as many cells as there are columns.
+            MetricsError: if a row has not as many cells as there are columns,
+                or does not begin with an int.
         """
         with open(self._path, encoding="utf-8", newline="") as file:
             reader = csv.reader(file)
             next(reader)  # the header
             for number, cells in enumerate(reader, start=1):
-                if len(cells) != len(self._columns):
+                if (
+                    len(cells) != len(self._columns)
+                    or not cells[0].removeprefix("-").isdecimal()
+                ):
                     raise MetricsError(
                         f"Row {number} of {self._path} must have "
-                        f"{len(self._columns)} cells. Received: row={cells}. "
+                        f"{len(self._columns)} cells, the first one an int. "
+                        f"Received: row={cells}. "
                         "The file was changed: restore it or delete the line."
                     )
                 yield tuple(cells)

@@ -20,14 +20,14 @@ class Curriculum(HorizonSchedule):
     N_valid = horizons[i + 1]; the last entry is for validation only. After
     every validation (`observe`):
 
-        count += 1
-        cost < best:                       best = cost; keep the weights
-        count >= patience and improved:    back to the stage's best weights,
-                                           next stage, best = its baseline
-        count >= patience, not improved:   stop
-        otherwise:                         go on
+        n += 1                          (validations of this stage)
+        cost < best:                    best = cost; keep the weights
+        n >= patience and improved:     back to the stage's best weights,
+                                        next stage, best = its baseline
+        n >= patience, not improved:    stop
+        otherwise:                      go on
 
-    `count` is not reset by an improvement: a stage lasts at least `patience`
+    n is not reset by an improvement: a stage lasts at least `patience`
     validations and then as long as every one of them is the best so far.
 
     Deviations from the released program (spec dm_rnnprop.md 12): where the
@@ -95,10 +95,10 @@ class Curriculum(HorizonSchedule):
         self, state: ScheduleState, cost: float
     ) -> tuple[ScheduleState, Verdict]:
         """Judge a validation cost; see the class."""
-        state = state._replace(count=state.count + 1)
+        state = state._replace(validations=state.validations + 1)
         if nan_to_inf(cost) < state.best:
             return state._replace(best=cost, improved=True), Verdict.SAVE
-        if state.count < self.patience:
+        if state.validations < self.patience:
             return state, Verdict.CONTINUE
         if not state.improved or state.stage + 1 >= len(self.horizons()):
             return state, Verdict.STOP

@@ -23,13 +23,13 @@ class ScheduleState(NamedTuple):
     Attributes:
         stage: int, counted from 0.
         best: float, the lowest validation cost of this stage.
-        count: int, validations made in this stage.
+        validations: int, made in this stage.
         improved: bool, whether any of them was the best.
     """
 
     stage: int = 0
     best: float = math.inf
-    count: int = 0
+    validations: int = 0
     improved: bool = False
 
 
@@ -129,7 +129,7 @@ class FixedHorizon(HorizonSchedule):
     ) -> tuple[ScheduleState, Verdict]:
         """Save on a strictly lower cost, else continue; NaN is never lower."""
         cost = nan_to_inf(cost)
-        state = state._replace(count=state.count + 1)
+        state = state._replace(validations=state.validations + 1)
         if cost < state.best:
             return state._replace(best=cost, improved=True), Verdict.SAVE
         return state, Verdict.CONTINUE
