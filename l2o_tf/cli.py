@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from absl import flags
+from absl import app, flags, logging
 
 
 def data_dir_flag() -> None:
@@ -19,18 +19,23 @@ def data_dir_flag() -> None:
     )
 
 
-def fail_in_words(
-    main: Callable[[list[str]], int], argv: list[str]
-) -> int:
+def fail_in_words(main: Callable[[list[str]], int], argv: list[str]) -> int:
     """Run a command; turn an error made for the user into a message.
 
     Returns:
         The command's exit code, or 1 after an error.
     """
-    if flags.FLAGS.data_dir:
+    if "data_dir" in flags.FLAGS and flags.FLAGS.data_dir:
         os.environ["TFDS_DATA_DIR"] = flags.FLAGS.data_dir
+    # tensorflow-datasets tells every file it opens.
+    logging.set_verbosity(logging.WARNING)
     try:
         return main(argv)
     except (ValueError, OSError, RuntimeError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
+
+
+def run_command(main: Callable[[list[str]], int]) -> None:
+    """Parse the flags, run the command, and exit with its code."""
+    app.run(lambda argv: sys.exit(fail_in_words(main, argv)))

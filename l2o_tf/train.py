@@ -30,7 +30,7 @@ import gin
 from absl import app, flags
 
 from l2o_tf import config
-from l2o_tf.cli import data_dir_flag, fail_in_words
+from l2o_tf.cli import data_dir_flag, run_command
 from l2o_tf.meta_training.run import Run
 from l2o_tf.meta_training.state import Phase, TrainingState
 from l2o_tf.meta_training.trainer import Trainer
@@ -126,11 +126,6 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def run_main() -> None:
-    """Define the flags and run the command."""
-    define_flags()
-    app.run(lambda argv: sys.exit(fail_in_words(main, argv)))
-
-
 if __name__ == "__main__":
-    run_main()
+    define_flags()
+    run_command(main)

@@ -1,0 +1,94 @@
+"""Loss curves of an optimizer on an optimizee, in a handful of graph calls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from l2o_tf.core import checks, seeds
+from l2o_tf.core.compile import compiled
+from l2o_tf.core.types import Scalar
+from l2o_tf.optimizees.base import Optimizee
+from l2o_tf.optimizers.base import OptimizerCell
+from l2o_tf.unroll.carry import Carry, start_episode
+from l2o_tf.unroll.engine import Step, unroll
+
+_EVALUATION = 1  # the stream of minibatches that only measure
+
+
+class CurveRecorder:
+    """Run an optimizer from a reset and record the loss after every update.
+
+    For t = 1 .. num_steps: the gradient of step t is taken on one minibatch at
+    x_{t-1}, and the recorded loss is f(x_t) on ANOTHER fresh minibatch of the
+    same split. The loss of the start x_0 is not recorded. The weights are the
+    cell's own and do not change; nothing is scaled.
+
+    A call runs up to `chunk_length` steps, the same trace for every chunk and
+    seed. Memory: one carry and `chunk_length` numbers.
+
+    Args:
+        cell: the optimizer, learned or hand-designed.
+        optimizee: the problem; its split is the one that is optimised on.
+        chunk_length: int, steps per call.
+        jit_compile: bool, XLA or the graph runtime.
+
+    Raises:
+        ValueError: if `chunk_length` is not a positive int.
+
+    References:
+        Chen et al. 2020, section 5; spec dm_rnnprop.md 7.2.
+    """
+
+    def __init__(
+        self,
+        cell: OptimizerCell,
+        optimizee: Optimizee,
+        chunk_length: int = 1000,
+        jit_compile: bool = True,
+    ) -> None:
+        self.cell = cell
+        self.optimizee = optimizee
+        self.chunk_length = checks.positive_int("chunk_length", chunk_length)
+        self._start = compiled(
+            lambda seed: start_episode(cell, optimizee, seed), jit_compile
+        )
+        self._run = compiled(self._chunk, jit_compile)
+
+    def _loss_after(self, step: Step) -> Scalar:
+        seed = seeds.fold_in(step.batch_seed, _EVALUATION)
+        return self.optimizee.loss(
+            step.next_params, step.constants, self.optimizee.sample(seed)
+        )
+
+    def _chunk(
+        self, carry: Carry, length: Scalar
+    ) -> tuple[Carry, tf.Tensor]:
+        return unroll(
+            self.cell,
+            self.optimizee,
+            carry,
+            length,
+            collect=self._loss_after,
+            capacity=self.chunk_length,
+        )
+
+    def record(self, seed: int, num_steps: int) -> Iterator[np.ndarray]:
+        """Yield the curve piece by piece, float32, `num_steps` numbers in all.
+
+        Args:
+            seed: int, of the start and of every minibatch. Two optimizers with
+                the same seed get the same start and the same minibatches.
+            num_steps: int, inner steps.
+
+        Raises:
+            ValueError: if an argument is out of range.
+        """
+        checks.positive_int("num_steps", num_steps)
+        carry = self._start(seeds.make_seed(seed))
+        for done in range(0, num_steps, self.chunk_length):
+            length = min(self.chunk_length, num_steps - done)
+            carry, losses = self._run(carry, tf.constant(length, tf.int32))
+            yield losses.numpy()[:length]
