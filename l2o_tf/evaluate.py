@@ -1,6 +1,6 @@
 r"""Evaluate an optimizer: loss curves over many updates and several seeds.
 
-Examples:
+For example:
 
   python -m l2o_tf.evaluate --run_dir=runs/dm_cl
       runs the best weights of a training run for 10,000 updates on MLP-orig,
@@ -31,6 +31,7 @@ import numpy as np
 from absl import app, flags
 
 from l2o_tf.cli import data_dir_flag, run_command
+from l2o_tf.core import checks
 from l2o_tf.datasets.base import SPLITS
 from l2o_tf.evaluation.curves import (
     Curve,
@@ -61,9 +62,7 @@ def define_flags() -> None:
         sorted(ANALYTICAL_CELLS),
         "A hand-designed optimizer, in place of --run_dir or --weights.",
     )
-    flags.DEFINE_float(
-        "learning_rate", None, "Of the hand-designed optimizer."
-    )
+    flags.DEFINE_float("learning_rate", None, "Of the hand-designed optimizer.")
     flags.DEFINE_string(
         "name", None, "The optimizer's name in files, tables and legends."
     )
@@ -190,6 +189,7 @@ def main(argv: list[str]) -> int:
         raise app.UsageError(f"Unknown arguments: {' '.join(argv[1:])}")
     name, cell = chosen_cell()
     values = _seeds()
+    steps = checks.positive_int("steps", FLAGS.steps)
     problems = {o: named_optimizee(o, FLAGS.split) for o in FLAGS.optimizee}
     recorders = {
         o: CurveRecorder(cell, problem, jit_compile=FLAGS.jit_compile)
@@ -197,15 +197,13 @@ def main(argv: list[str]) -> int:
     }
     folder = _output_dir()
     folder.mkdir(parents=True, exist_ok=True)
-    total = len(problems) * len(values) * FLAGS.steps
+    total = len(problems) * len(values) * steps
     with ProgressBar(
         total, quiet=FLAGS.quiet, description=name, unit="update"
     ) as bar:
         for optimizee, recorder in recorders.items():
             for seed in values:
-                curve = record(
-                    recorder, name, optimizee, seed, FLAGS.steps, bar
-                )
+                curve = record(recorder, name, optimizee, seed, steps, bar)
                 save_curve(folder, curve)
                 bar.write(
                     f"{name} on {optimizee}, seed {seed}: mean loss of the "
@@ -215,7 +213,9 @@ def main(argv: list[str]) -> int:
     for notice in dict.fromkeys(p.notice for p in problems.values()):
         if notice:
             bar.write(notice)
-    print(f"Curves and {summary}. To draw them:\n  python -m l2o_tf.plot {folder}")
+    print(
+        f"Curves and {summary}. To draw them:\n  python -m l2o_tf.plot {folder}"
+    )
     return 0
 
 

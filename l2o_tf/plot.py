@@ -1,6 +1,6 @@
 """Draw loss curves: log scale, mean and spread over seeds.
 
-Examples:
+For example:
 
   python -m l2o_tf.plot runs/dm_cl/curves
       draws every curve of a folder to runs/dm_cl/curves/curves.png.

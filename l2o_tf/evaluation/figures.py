@@ -71,9 +71,7 @@ def draw(curves: Sequence[Curve], window: int = 100) -> Figure:
     if not curves:
         raise ValueError("There is nothing to draw. Received: curves=[].")
     optimizees = list(dict.fromkeys((c.optimizee, c.split) for c in curves))
-    figure = Figure(
-        figsize=(6.4 * len(optimizees), 4.8), layout="constrained"
-    )
+    figure = Figure(figsize=(6.4 * len(optimizees), 4.8), layout="constrained")
     panels = figure.subplots(1, len(optimizees), squeeze=False)[0]
     for axes, (optimizee, split) in zip(panels, optimizees, strict=True):
         chosen = [

@@ -63,9 +63,7 @@ class CurveRecorder:
             step.next_params, step.constants, self.optimizee.sample(seed)
         )
 
-    def _chunk(
-        self, carry: Carry, length: Scalar
-    ) -> tuple[Carry, tf.Tensor]:
+    def _chunk(self, carry: Carry, length: Scalar) -> tuple[Carry, tf.Tensor]:
         return unroll(
             self.cell,
             self.optimizee,

@@ -35,7 +35,9 @@ def test_stage_ends_at_the_first_non_best_validation_from_patience_on():
     # Improvements at 1 and 2, the third is worse: three validations, next.
     state, story = drive(Curriculum(), [5.0, 4.0, 4.5], [3.0])
     assert story == ["save", "save", "next_stage"]
-    assert state == ScheduleState(stage=1, best=3.0, validations=0, improved=False)
+    assert state == ScheduleState(
+        stage=1, best=3.0, validations=0, improved=False
+    )
 
 
 def test_count_is_not_reset_by_an_improvement():

@@ -35,9 +35,7 @@ class GivenScale(RandomScaling):
 def test_scaled_window_equals_the_original():
     golden = np.load(FIXTURE)
     key = "dm_meta_scaled_"
-    scale = np.concatenate(
-        [golden[f"{key}scale{i}"].ravel() for i in range(2)]
-    )
+    scale = np.concatenate([golden[f"{key}scale{i}"].ravel() for i in range(2)])
     cell = DMLSTM()
     problem = GivenScale(SmallProblem(golden), scale)
     carry = start_episode(cell, problem, seeds.make_seed(0))

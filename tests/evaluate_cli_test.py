@@ -1,0 +1,140 @@
+"""`evaluate` and `plot` as a user types them."""
+
+import csv
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from l2o_tf.evaluation.curves import load_curves
+from l2o_tf.learned.dm import DMLSTM
+from l2o_tf.learned.weights import save_weights
+
+
+def run(command, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", f"l2o_tf.{command}", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def read_rows(folder):
+    text = (folder / "summary.csv").read_text()
+    return list(csv.DictReader(text.splitlines()))
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    path = tmp_path_factory.mktemp("weights") / "mine.npz"
+    cell = DMLSTM(preprocessing="identity", seed=3)
+    save_weights(path, cell, cell.meta_params(), {"config": "test"})
+    return path
+
+
+def test_evaluate_then_plot(weights, tmp_path):
+    result = run(
+        "evaluate",
+        f"--weights={weights}",
+        "--optimizee=quadratic,simple",
+        "--steps=30",
+        "--seeds=0,5",
+        f"--output_dir={tmp_path}",
+    )
+    assert result.returncode == 0, result.stderr
+    curves = load_curves([tmp_path])
+    assert sorted((c.optimizee, c.seed) for c in curves) == [
+        ("quadratic", 0),
+        ("quadratic", 5),
+        ("simple", 0),
+        ("simple", 5),
+    ]
+    assert all(c.optimizer == "mine" and len(c.losses) == 30 for c in curves)
+    assert all(np.isfinite(c.losses).all() for c in curves)
+    rows = read_rows(tmp_path)
+    assert len(rows) == 4
+
+    again = run(
+        "evaluate",
+        "--optimizer=sgd",
+        "--learning_rate=0.1",
+        "--optimizee=simple",
+        "--steps=30",
+        "--seeds=0",
+        f"--output_dir={tmp_path}",
+    )
+    assert again.returncode == 0, again.stderr
+    # x_t = 0.8^t from x_0 = 1.
+    (sgd,) = (c for c in load_curves([tmp_path]) if c.optimizer == "sgd_0.1")
+    np.testing.assert_allclose(
+        sgd.losses, 0.8 ** (2 * np.arange(1, 31)), rtol=1e-4
+    )
+    assert len(read_rows(tmp_path)) == 5
+
+    picture = run("plot", tmp_path, "--smooth=5")
+    assert picture.returncode == 0, picture.stderr
+    assert picture.stdout.strip() == str(tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+ADAM = ("--optimizer=adam", "--learning_rate=0.1")
+MISTAKES = [
+    ((), "Received: none of them"),
+    (("--weights=a", "--run_dir=b"), "Give one of"),
+    (("--optimizer=adam",), "learning_rate=None"),
+    (("--weights=absent.npz",), "Received: path='absent.npz'"),
+    (("--run_dir=absent",), "Received: run_dir='absent'"),
+    ((*ADAM, "--optimizee=mlp_rel"), "Did you mean 'mlp_relu'"),
+    (
+        ("--optimizer=adam", "--learning_rate=nan"),
+        "Received: learning_rate=nan",
+    ),
+    ((*ADAM, "--seeds=0,x"), "--seeds must be ints"),
+    ((*ADAM, "--seeds=1,1"), "each once"),
+    ((*ADAM, "--optimizee=simple", "--steps=-3"), "Received: steps=-3"),
+]
+
+
+def test_mistakes_end_in_one_worded_line(tmp_path):
+    script = pathlib.Path(__file__).parent / "support" / "many_commands.py"
+    lists = [
+        ["evaluate", *arguments, f"--output_dir={tmp_path}"]
+        for arguments, _ in MISTAKES
+    ]
+    result = subprocess.run(
+        [sys.executable, script],
+        input=json.dumps(lists),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(script.parents[2])},
+    )
+    assert result.returncode == 0, result.stderr
+    answers = json.loads(result.stdout)
+    assert len(answers) == len(MISTAKES)
+    for (_, message), (code, text) in zip(MISTAKES, answers, strict=True):
+        assert code == 1
+        assert message in text
+        assert text.count("\n") == 1
+
+
+def test_plot_without_curves_is_refused(tmp_path):
+    for arguments in ((), (tmp_path,)):
+        result = run("plot", *arguments)
+        assert result.returncode == 1
+        assert "Received" in result.stderr
+        assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("command", ["evaluate", "plot"])
+def test_help_shows_examples(command):
+    result = run(command, "--help")
+    assert f"python -m l2o_tf.{command}" in result.stdout
+    assert "For example" in result.stdout
