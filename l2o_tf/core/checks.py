@@ -1,4 +1,4 @@
-"""Argument checks with one wording: what is asked, what came, how to mend it."""
+"""Argument checks with one wording: what is asked, what came, what to do."""
 
 from __future__ import annotations
 

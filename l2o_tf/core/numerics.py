@@ -20,7 +20,7 @@ def all_finite(nest: Nest) -> Scalar:
 
 
 def select(condition: Scalar, chosen: Nest, otherwise: Nest) -> Nest:
-    """Take every tensor from `chosen` if the bool scalar holds, else the other."""
+    """Take `chosen` where the bool scalar holds, else `otherwise`."""
     return tf.nest.map_structure(
         lambda a, b: tf.where(condition, a, b), chosen, otherwise
     )

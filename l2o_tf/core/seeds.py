@@ -44,7 +44,7 @@ def make_seed(seed: int) -> Seed:
 
 
 def fold_in(seed: Seed, number: int | Scalar) -> Seed:
-    """Derive the `number`-th child of a seed; distinct numbers, distinct children."""
+    """Derive the `number`-th child of a seed; each number, another child."""
     number = tf.cast(number, tf.int32)
     return tf.random.experimental.stateless_fold_in(
         seed, number, alg=_ALGORITHM
@@ -70,7 +70,9 @@ def uniform(
     """Draw float32 numbers uniformly from `[minval, maxval]`.
 
     minval + (maxval - minval) u, with u on a symmetric grid of 2**23 points
-    that leaves out 0 and 1.
+    that leaves out 0 and 1. The same bits everywhere where the product and the
+    sum are exact, as on (0, 1) and (-1, 1); elsewhere XLA fuses them into one
+    rounding, and the last bit may differ.
     """
     return minval + (maxval - minval) * _open_unit(seed, shape)
 

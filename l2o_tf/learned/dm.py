@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gin
+import keras
 import tensorflow as tf
 
 from l2o_tf.core import checks, seeds
@@ -15,6 +16,7 @@ from l2o_tf.optimizers.base import OptimizerCell, OptimizerInputs
 
 
 @gin.register(module="l2o_tf.learned")
+@keras.saving.register_keras_serializable(package="l2o_tf")
 class DMLSTM(OptimizerCell):
     """Compute each coordinate's update by an LSTM that all coordinates share.
 

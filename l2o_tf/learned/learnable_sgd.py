@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import gin
+import keras
 import tensorflow as tf
 
 from l2o_tf.core import checks
@@ -19,6 +20,7 @@ from l2o_tf.optimizers.base import OptimizerCell, OptimizerInputs
 
 
 @gin.register(module="l2o_tf.learned")
+@keras.saving.register_keras_serializable(package="l2o_tf")
 class LearnableSGD(OptimizerCell):
     """Step against the gradient, u_t = -eta g_t, with eta learned.
 

@@ -1,4 +1,4 @@
-"""The recurrent core of the coordinate-wise optimizers: LSTMs and a read-out."""
+"""The recurrent core of the coordinate-wise cells: LSTMs and a read-out."""
 
 from __future__ import annotations
 

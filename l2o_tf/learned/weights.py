@@ -78,7 +78,14 @@ def load_cell(
                 f"Received: {path}, cell={kind!r}. "
                 f"Known: {', '.join(LEARNED_CELLS)}."
             )
-        cell = LEARNED_CELLS[kind].from_config(metadata["config"])
+        try:
+            cell = LEARNED_CELLS[kind].from_config(metadata["config"])
+        except (TypeError, ValueError) as error:
+            raise CheckpointError(
+                "The weights' cell has arguments that this version does not "
+                f"know. Received: {path}, {kind} with {metadata['config']}: "
+                f"{error}"
+            ) from error
         if not _fits(cell, arrays):
             raise CheckpointError(_mismatch(path, arrays, [cell]))
         _assign(cell, arrays)

@@ -65,7 +65,7 @@ class Quadratic(Optimizee):
 
 @gin.register(module="l2o_tf.optimizees")
 class Simple(Optimizee):
-    """Minimise f(x) = x^2 of one number, from x = 1 (spec dm_rnnprop.md 1.9)."""
+    """Minimise x^2 of one number, from x = 1 (spec dm_rnnprop.md 1.9)."""
 
     def __init__(self) -> None:
         self.layout = Layout.from_shapes({"x": ()})

@@ -21,7 +21,9 @@ import tensorflow as tf
 from l2o_tf.core.types import Nest, Scalar, Vector
 from l2o_tf.optimizers.base import OptimizerCell, OptimizerInputs
 
-Cotangent = Callable[[Scalar, OptimizerInputs, Vector, Nest], tuple[Vector, Nest]]
+Cotangent = Callable[
+    [Scalar, OptimizerInputs, Vector, Nest], tuple[Vector, Nest]
+]
 
 
 def cell_adjoint(

@@ -95,6 +95,24 @@ def inner_step(
     return carry, step
 
 
+def _checked_capacity(length: int | Scalar, capacity: int | None) -> int:
+    if isinstance(length, int):
+        checks.positive_int("length", length)
+        capacity = length if capacity is None else capacity
+    if capacity is None:
+        raise ValueError(
+            "A `length` that is a tensor needs `capacity`, its largest "
+            f"value. Received: length={length}, capacity=None."
+        )
+    checks.positive_int("capacity", capacity)
+    if isinstance(length, int) and length > capacity:
+        raise ValueError(
+            "`length` must be at most `capacity`. "
+            f"Received: length={length}, capacity={capacity}."
+        )
+    return capacity
+
+
 def unroll(
     cell: OptimizerCell,
     optimizee: Optimizee,
@@ -118,7 +136,8 @@ def unroll(
         second_derivatives: see `inner_step`.
         collect: what to keep of each `Step`, a nest of tensors; None for
             nothing.
-        capacity: int, the largest `length`. Defaults to `length`.
+        capacity: int, the largest `length`; where a tensor asks for more, the
+            loop ends at the capacity. Defaults to `length`.
 
     Returns:
         `(carry, trajectory)`; the trajectory has the structure of `collect`'s
@@ -126,16 +145,10 @@ def unroll(
         `length`; `()` without `collect`.
 
     Raises:
-        ValueError: if `length` is an int below 1, or a tensor without
-            `capacity`.
+        ValueError: if `length` is an int below 1 or above `capacity`, or a
+            tensor without `capacity`; or if `capacity` is not a positive int.
     """
-    if capacity is None:
-        if not isinstance(length, int):
-            raise ValueError(
-                "A `length` that is a tensor needs `capacity`, its largest "
-                f"value. Received: length={length}, capacity=None."
-            )
-        capacity = checks.positive_int("length", length)
+    capacity = _checked_capacity(length, capacity)
 
     def advance(carry: Carry) -> tuple[Carry, Nest]:
         carry, step = inner_step(
@@ -160,9 +173,7 @@ def unroll(
         carry, kept = advance(carry)
         arrays = [
             array.write(i, value)
-            for array, value in zip(
-                arrays, tf.nest.flatten(kept), strict=True
-            )
+            for array, value in zip(arrays, tf.nest.flatten(kept), strict=True)
         ]
         return i + 1, carry, arrays
 

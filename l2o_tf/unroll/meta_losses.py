@@ -22,9 +22,7 @@ class MetaLoss(abc.ABC):
     def __call__(self, losses: tf.Tensor) -> Scalar:
         """Compute the meta-loss of losses `[U + 1]`."""
 
-    def value_and_weights(
-        self, losses: tf.Tensor
-    ) -> tuple[Scalar, tf.Tensor]:
+    def value_and_weights(self, losses: tf.Tensor) -> tuple[Scalar, tf.Tensor]:
         """Compute the meta-loss and w_t = d meta-loss / d f(x_t), `[U + 1]`."""
         with tf.GradientTape() as tape:
             tape.watch(losses)

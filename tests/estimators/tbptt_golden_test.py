@@ -1,7 +1,5 @@
 """The meta-gradient against vectors recorded from the original program."""
 
-import os
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -19,71 +17,115 @@ from l2o_tf.estimators.tbptt import TruncatedBackpropagation
 from l2o_tf.learned.dm import DMLSTM
 from l2o_tf.unroll.carry import start_episode
 
+both_backwards = pytest.mark.parametrize("backward", ["adjoint", "tape"])
+with_and_without_xla = pytest.mark.parametrize("jit_compile", [False, True])
 
-@pytest.fixture(params=["fixture", "released"])
-def golden(request):
-    if request.param == "fixture":
-        return np.load(FIXTURE)
-    return np.load(
-        request.getfixturevalue("shared_dir") / "golden" / "golden_tf114.npz"
+
+def window_function(golden, dtype="float32", backward=None, jit_compile=False):
+    """Return the cell's `estimate` of one window, and a fresh episode."""
+    problem = SmallProblem(
+        {
+            key: golden[key].astype(dtype)
+            for key in ("prob_A", "prob_Y", "prob_a0", "prob_b0")
+        }
     )
-
-
-def weights_of(golden, shared):
-    if "dm_weights:linear/w" in golden.files:
-        return flat_weights(golden, "dm_weights")
-    released = np.load(os.path.join(shared, "weights", "dm_cl_il.npz"))
-    return np.concatenate([released[k].ravel() for k in DM_ARRAYS])
-
-
-def two_windows(golden, weights, backward, scale=None, jit_compile=False):
-    cell, problem = DMLSTM(), SmallProblem(golden, scale)
+    cell = DMLSTM(dtype=dtype)
     estimator = TruncatedBackpropagation(20, backward=backward)
     window = compiled(
         lambda w, c: estimator.estimate(cell, problem, w, c), jit_compile
     )
-    carry = start_episode(cell, problem, seeds.make_seed(0))
-    estimates, carries = [], []
-    for w in weights:
-        estimate, carry = window(tf.constant(w, tf.float32), carry)
-        estimates.append(estimate)
-        carries.append(carry)
-    return estimates, carries
+    start = start_episode(cell, problem, seeds.make_seed(0))
+    return lambda w, c: window(tf.constant(w, dtype), c), start
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
-@pytest.mark.parametrize("backward", ["adjoint", "tape"])
-def test_dm_windows_equal_the_original(golden, backward, jit_compile, request):
-    shared = (
-        None
-        if "dm_weights:linear/w" in golden.files
-        else request.getfixturevalue("shared_dir")
+def recorded_end(golden, u):
+    """Return x `[15]` and h1, c1, h2, c2 `[20, 15]` after window u."""
+    x = np.concatenate([golden[f"dm_meta_x{u}_{i}"].ravel() for i in range(2)])
+    stored = [golden[f"dm_meta_state{u}:0{i}"] for i in range(8)]
+    states = [np.concatenate([stored[i], stored[4 + i]]).T for i in range(4)]
+    return x, states
+
+
+def assert_window_is_recorded(golden, u, estimate, carry, state_tolerance):
+    for key, value in (
+        ("loss", estimate.meta_loss),
+        ("final", estimate.last_loss),
+    ):
+        assert relative_error(value, golden[f"dm_meta_{key}{u}"]) < 1e-5
+    parts = DMLSTM().meta_layout.split(estimate.meta_gradient)
+    for name, value in zip(DM_ARRAYS, parts, strict=True):
+        error = relative_error(value, golden[f"dm_meta_grad{u}:{name}"])
+        assert error < 3e-4, (u, name, error)
+    x, states = recorded_end(golden, u)
+    assert relative_error(carry.params, x) < 1e-5
+    for value, expected in zip(
+        tf.nest.flatten(carry.states), states, strict=True
+    ):
+        assert relative_error(value, expected) < state_tolerance
+
+
+@with_and_without_xla
+@both_backwards
+def test_dm_windows_equal_the_original(backward, jit_compile):
+    golden = np.load(FIXTURE)
+    window, carry = window_function(
+        golden, backward=backward, jit_compile=jit_compile
     )
-    weights = [weights_of(golden, shared), flat_weights(golden, "dm_meta_w0")]
-    estimates, carries = two_windows(
-        golden, weights, backward, jit_compile=jit_compile
+    for u, weights in enumerate(("dm_weights", "dm_meta_w0")):
+        estimate, carry = window(flat_weights(golden, weights), carry)
+        assert_window_is_recorded(golden, u, estimate, carry, 1e-5)
+
+
+# Under the released weights the memories c grow to 37 and the states of the
+# LSTM, though not the losses, params and gradients, are ill-conditioned. Errors
+# of lstm_1's h, relative to its largest entry, the worst of the four states,
+# in window 0 / window 1:
+#     recorded float32 against our cell in float64       9.2e-5 / 5.6e-5
+#     our float32 against our float64 (graph and XLA)    2.7e-4 / 2.5e-5
+#     our float32 against the recorded float32           3.6e-4 / 5.6e-5
+#     float64, x_0 moved by up to half a float32 ulp     5.2e-5 / 2.2e-5
+# The last line is the damage of rounding the start once; 20 rounded steps do
+# several times that. In float64 our cell is as close to the record as the
+# record's own rounding lets it be: that is the sharp test.
+STATE_TOLERANCE = {"float32": 1e-3, "float64": 2e-4}
+
+
+def recorded_carry(golden, u, fresh):
+    """Return the carry before window u, from the record, in `fresh`'s dtype."""
+    if u == 0:
+        return fresh
+    dtype = fresh.params.dtype
+    x, states = recorded_end(golden, u - 1)
+    return fresh._replace(
+        params=tf.constant(x, dtype),
+        states=tf.nest.pack_sequence_as(
+            fresh.states, [tf.constant(s, dtype) for s in states]
+        ),
+        step=tf.constant(20 * u),
     )
+
+
+@pytest.mark.parametrize(
+    ("dtype", "backward", "jit_compile"),
+    [
+        ("float64", "adjoint", False),
+        ("float32", "adjoint", False),
+        ("float32", "adjoint", True),
+        ("float32", "tape", False),
+    ],
+)
+def test_windows_of_released_weights_equal_the_original(
+    dtype, backward, jit_compile, shared_dir
+):
+    golden = np.load(shared_dir / "golden" / "golden_tf114.npz")
+    released = np.load(shared_dir / "weights" / "dm_cl_il.npz")
+    weights = (
+        np.concatenate([released[k].ravel() for k in DM_ARRAYS]),
+        flat_weights(golden, "dm_meta_w0"),
+    )
+    window, fresh = window_function(golden, dtype, backward, jit_compile)
     for u in range(2):
-        estimate, carry = estimates[u], carries[u]
-        assert relative_error(
-            estimate.meta_loss, golden[f"dm_meta_loss{u}"]
-        ) < 1e-5
-        assert relative_error(
-            estimate.last_loss, golden[f"dm_meta_final{u}"]
-        ) < 1e-5
-        cell = DMLSTM()
-        for name, value in zip(
-            DM_ARRAYS,
-            cell.meta_layout.split(estimate.meta_gradient),
-            strict=True,
-        ):
-            error = relative_error(value, golden[f"dm_meta_grad{u}:{name}"])
-            assert error < 3e-4, (u, name, error)
-        x = np.concatenate(
-            [golden[f"dm_meta_x{u}_{i}"].ravel() for i in range(2)]
+        estimate, carry = window(weights[u], recorded_carry(golden, u, fresh))
+        assert_window_is_recorded(
+            golden, u, estimate, carry, STATE_TOLERANCE[dtype]
         )
-        assert relative_error(carry.params, x) < 1e-5
-        stored = [golden[f"dm_meta_state{u}:0{i}"] for i in range(8)]
-        for i, state in enumerate(tf.nest.flatten(carry.states)):
-            both = np.concatenate([stored[i], stored[4 + i]])  # [15, 20]
-            assert relative_error(tf.transpose(state), both) < 1e-5

@@ -57,8 +57,12 @@ def test_second_derivatives_give_the_exact_closed_form(length):
 
 def test_second_derivatives_equal_finite_differences():
     golden = np.load(FIXTURE)
-    problem = SmallProblem({k: golden[k].astype("f8") for k in (
-        "prob_A", "prob_Y", "prob_a0", "prob_b0")})
+    problem = SmallProblem(
+        {
+            k: golden[k].astype("f8")
+            for k in ("prob_A", "prob_Y", "prob_a0", "prob_b0")
+        }
+    )
     cell = DMLSTM(units=(3,), output_scale=0.3, dtype="float64")
     estimator = TruncatedBackpropagation(6, second_derivatives=True)
     meta = cell.meta_params()
@@ -69,9 +73,9 @@ def test_second_derivatives_equal_finite_differences():
     step = 1e-6
     directions = np.random.RandomState(0).randn(8, *meta.shape)
     for direction in directions:
-        slope = (run(meta + step * direction) - run(meta - step * direction)) / (
-            2 * step
-        )
+        slope = (
+            run(meta + step * direction) - run(meta - step * direction)
+        ) / (2 * step)
         np.testing.assert_allclose(
             np.dot(gradient, direction), slope, rtol=2e-7
         )
@@ -133,9 +137,7 @@ def test_gradient_is_cut_at_the_window_boundary():
 
 def test_carry_moves_on_by_the_window():
     cell = LearnableSGD(0.11, dtype="float64")
-    _, carry = estimate(
-        cell, QUADRATIC, TruncatedBackpropagation(5), windows=3
-    )
+    _, carry = estimate(cell, QUADRATIC, TruncatedBackpropagation(5), windows=3)
     assert carry.step.numpy() == 15
     np.testing.assert_allclose(carry.params, QUADRATIC.at(0.11, 15), 1e-12)
 

@@ -1,4 +1,4 @@
-"""A float64 quadratic whose unrolls with `LearnableSGD` are known in closed form."""
+"""A float64 quadratic whose unrolls with `LearnableSGD` are known exactly."""
 
 from __future__ import annotations
 

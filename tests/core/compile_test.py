@@ -1,0 +1,51 @@
+"""The one way to compile: XLA or not, without autograph, traced once."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from l2o_tf.core.compile import compiled
+
+both = pytest.mark.parametrize("jit_compile", [False, True])
+
+
+@both
+def test_the_compiled_function_gives_the_numbers_of_the_function(jit_compile):
+    run = compiled(lambda x, y: {"sum": x + y, "rest": ()}, jit_compile)
+    result = run(tf.constant([1.0, 2.0]), tf.constant(0.5))
+    np.testing.assert_array_equal(result["sum"], [1.5, 2.5])
+    assert result["rest"] == ()
+
+
+@both
+def test_other_numbers_of_the_same_shape_do_not_retrace(jit_compile):
+    traces = []
+
+    def square(x):
+        traces.append(x)
+        return x * x
+
+    run = compiled(square, jit_compile)
+    assert [run(tf.constant(x)).numpy() for x in (2.0, 3.0)] == [4.0, 9.0]
+    assert len(traces) == 1
+
+
+def test_xla_is_asked_for_when_wanted():
+    x = tf.ones([3])
+    text = compiled(lambda x: x + 1.0, True).experimental_get_compiler_ir(x)()
+    assert "HloModule" in text
+    plain = compiled(lambda x: x + 1.0, False)
+    with pytest.raises(ValueError, match="jit_compile=True"):
+        plain.experimental_get_compiler_ir(x)
+
+
+@both
+def test_autograph_is_off(jit_compile):
+    # With autograph this Python choice would become a graph operation.
+    def choose(x):
+        return x if x > 0 else -x
+
+    with pytest.raises(
+        tf.errors.OperatorNotAllowedInGraphError, match="as a Python `bool`"
+    ):
+        compiled(choose, jit_compile)(tf.constant(1.0))

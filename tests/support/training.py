@@ -1,0 +1,45 @@
+"""Small trainers, and a trainer whose validations say what a test wants."""
+
+from __future__ import annotations
+
+from l2o_tf.estimators.tbptt import TruncatedBackpropagation
+from l2o_tf.learned.dm import DMLSTM
+from l2o_tf.meta_training.trainer import Trainer
+from l2o_tf.optimizees.quadratics import Quadratic
+from l2o_tf.optimizers.adam import Adam
+from l2o_tf.techniques.curriculum import Curriculum
+
+
+def arguments(**changes):
+    """Return the arguments of a trainer that needs milliseconds, changed."""
+    kept = {
+        "cell": DMLSTM(units=(3,), output_scale=0.1),
+        "optimizee": Quadratic(2, 3),
+        "estimator": TruncatedBackpropagation(2),
+        "schedule": Curriculum((2, 4, 6, 8), patience=1),
+        "meta_optimizer": Adam(0.01),
+        "num_episodes": 24,
+        "validation_period": 3,
+        "validation_runs": 3,
+        "jit_compile": False,
+    }
+    return {**kept, **changes}
+
+
+def small_trainer(**changes):
+    """Return a trainer that needs milliseconds."""
+    return Trainer(**arguments(**changes))
+
+
+class ScriptedTrainer(Trainer):
+    """Takes validation losses from a list and notes what it was asked."""
+
+    def __init__(self, losses, **changes):
+        super().__init__(**arguments(**{"validation_runs": 1, **changes}))
+        self.losses = iter(losses)
+        self.asked = []
+
+    def validation_run(self, state, run):
+        horizon = self.schedule.validation_horizon(state.schedule)
+        self.asked.append((state.phase.value, horizon, run))
+        return next(self.losses)
