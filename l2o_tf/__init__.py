@@ -58,3 +58,7 @@ def _check_engine() -> None:
 
 
 _check_engine()
+
+# TensorFlow tells which processor and libraries it found, several lines each
+# time it starts. Warnings and errors stay; a setting of the user's, too.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 
 from absl import app, flags, logging
+
+# What is defined here belongs to the command that asks for it, so that the
+# command's --help shows it.
+flags.disclaim_key_flags()
 
 
 def data_dir_flag() -> None:
@@ -23,7 +28,7 @@ def fail_in_words(main: Callable[[list[str]], int], argv: list[str]) -> int:
     """Run a command; turn an error made for the user into a message.
 
     Returns:
-        The command's exit code, or 1 after an error.
+        The command's exit code, 1 after an error, 130 after a Ctrl-C.
     """
     if "data_dir" in flags.FLAGS and flags.FLAGS.data_dir:
         os.environ["TFDS_DATA_DIR"] = flags.FLAGS.data_dir
@@ -34,6 +39,9 @@ def fail_in_words(main: Callable[[list[str]], int], argv: list[str]) -> int:
     except (ValueError, OSError, RuntimeError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("Interrupted at once; nothing more was saved.", file=sys.stderr)
+        return 128 + signal.SIGINT
 
 
 def run_command(main: Callable[[list[str]], int]) -> None:

@@ -11,9 +11,11 @@ import difflib
 import os
 import pathlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import gin
+from absl import logging
 
 # Imported for what they register: a class that is registered after the
 # configuration is closed cannot be bound.
@@ -26,11 +28,12 @@ from l2o_tf.techniques import curriculum, random_scaling  # noqa: F401
 from l2o_tf.unroll import meta_losses, schedules  # noqa: F401
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
+_T = TypeVar("_T")
 _BINDING = re.compile(r"^([\w./]+)\s*=", re.MULTILINE)
 
 
 class ConfigError(ValueError):
-    """A configuration that cannot be used; the message says why and what to do."""
+    """A configuration that cannot be used; the message says why."""
 
 
 def _find(path: str) -> str:
@@ -71,21 +74,54 @@ def load(files: Sequence[str], parameters: Sequence[str] = ()) -> str:
         )
     paths = [_find(path) for path in files]
     gin.add_config_file_search_path(str(REPOSITORY))
+    verbosity = logging.get_verbosity()
+    # gin logs an error for every place where it does not find an include.
+    logging.set_verbosity(logging.FATAL)
     try:
         gin.parse_config_files_and_bindings(
             paths, list(parameters), finalize_config=True, skip_unknown=False
         )
-    except (ValueError, SyntaxError, OSError) as error:
+    except (ValueError, SyntaxError, OSError, ImportError) as error:
         raise ConfigError(
             "The configuration has a line that gin refuses. "
             f"Received: files={list(files)}, gin_param={list(parameters)}. "
             f"gin says: {error}"
         ) from error
+    finally:
+        logging.set_verbosity(verbosity)
     return gin.config_str()
 
 
 def _bindings(text: str) -> set[str]:
     return set(_BINDING.findall(text))
+
+
+def build(root: Callable[[], _T]) -> _T:
+    """Call gin's root, which builds every object of the configuration.
+
+    Raises:
+        ConfigError: if an argument is missing or of a wrong type. What the
+            objects themselves refuse is raised as they word it.
+    """
+    try:
+        return root()
+    except (TypeError, AttributeError) as error:
+        raise ConfigError(
+            "The configuration does not describe its objects fully: an "
+            "argument is missing or of a wrong type. "
+            f"Received: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _is_used(binding: str, operative: set[str]) -> bool:
+    """Whether a call in the binding's scope, or a scope inside it, read it."""
+    scope, _, name = binding.rpartition("/")
+    for other in operative:
+        other_scope, _, other_name = other.rpartition("/")
+        inside = not scope or f"{other_scope}/".startswith(f"{scope}/")
+        if name == other_name and inside:
+            return True
+    return False
 
 
 def check_all_used() -> None:
@@ -96,12 +132,17 @@ def check_all_used() -> None:
     Raises:
         ConfigError: naming the unused bindings.
     """
-    unused = _bindings(gin.config_str()) - _bindings(gin.operative_config_str())
+    operative = _bindings(gin.operative_config_str())
+    unused = [
+        binding
+        for binding in sorted(_bindings(gin.config_str()))
+        if not _is_used(binding, operative)
+    ]
     if unused:
         raise ConfigError(
             "Some bindings were used by nothing: they bind parameters of "
             "classes that this configuration does not build. "
-            f"Received: {', '.join(sorted(unused))}. Remove them, or bind the "
+            f"Received: {', '.join(unused)}. Remove them, or bind the "
             "class that reads them."
         )
 

@@ -48,7 +48,7 @@ class EpisodeReport(NamedTuple):
 def initial_meta_state(
     cell: OptimizerCell, meta_optimizer: OptimizerCell
 ) -> MetaState:
-    """Return the state before the first meta-update, from the cell's weights."""
+    """Return the state before the first meta-update: the cell's weights."""
     return MetaState(
         meta_params=cell.meta_params(),
         slots=meta_optimizer.get_initial_state(cell.meta_layout),

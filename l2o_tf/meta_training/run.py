@@ -1,11 +1,13 @@
-"""A training run in a run directory: what is stored when, and how it resumes."""
+"""A training run in a directory: what is stored when, and how it resumes."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from types import TracebackType
 from typing import Any
 
+from l2o_tf.core import checks
 from l2o_tf.learned.weights import save_weights
 from l2o_tf.meta_training.episode import EpisodeReport
 from l2o_tf.meta_training.state import Phase, TrainingState
@@ -42,6 +44,8 @@ class Run:
     run that was killed at any moment repeats what came after its last
     checkpoint and ends with the same files, bit for bit.
 
+    A context manager, which closes the metrics files.
+
     Args:
         trainer: what makes the transitions.
         directory: an open `RunDirectory`.
@@ -49,6 +53,11 @@ class Run:
         checkpoint_period: int, episodes between checkpoints; there is one
             before every validation too.
         quiet: bool, log lines instead of a progress bar.
+
+    Raises:
+        ValueError: if `checkpoint_period` is not a positive int, the newest
+            checkpoint cannot be used or is of another optimizer, or the
+            metrics do not belong to it.
     """
 
     def __init__(
@@ -62,21 +71,39 @@ class Run:
         self.trainer = trainer
         self.directory = directory
         self.facts = dict(facts)
-        self.checkpoint_period = checkpoint_period
+        self.checkpoint_period = checks.positive_int(
+            "checkpoint_period", checkpoint_period
+        )
         self.quiet = quiet
         self.checkpoints = Checkpoints(directory.paths.checkpoints)
+        self.state, rows = self._resume()
         self.metrics = MetricsWriter(directory.paths.metrics, TABLES)
-        self.state = self._resume()
+        try:
+            self.metrics.rewind(rows)
+        except BaseException:
+            self.metrics.close()
+            raise
 
-    def _resume(self) -> TrainingState:
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.metrics.close()
+
+    def _resume(self) -> tuple[TrainingState, dict[str, int]]:
+        """Return the state to go on from, and the metrics rows before it."""
         state = self.trainer.initial_state()
         latest = self.checkpoints.latest()
         if latest is None:
-            self.metrics.rewind(dict.fromkeys(TABLES, 0))
-            return state
+            return state, dict.fromkeys(TABLES, 0)
         _, arrays, metadata = latest
-        self.metrics.rewind(metadata["metrics"])
-        return state.from_arrays(arrays, metadata["state"])
+        state = state.from_arrays(arrays, metadata["state"])
+        return state, metadata["metrics"]
 
     def _checkpoint(self) -> None:
         arrays, metadata = self.state.to_arrays()
@@ -122,9 +149,7 @@ class Run:
         self.state, report = self.trainer.train_one(self.state)
         seconds = time.perf_counter() - start
         self._write_episode(stage.stage, horizon, report, seconds)
-        bar.update(
-            1, stage=stage.stage, horizon=horizon, loss=report.last_loss
-        )
+        bar.update(1, stage=stage.stage, horizon=horizon, loss=report.last_loss)
         due = self.state.episode % self.checkpoint_period == 0
         if due or self.state.phase is not Phase.EPISODE:
             self._checkpoint()

@@ -59,7 +59,9 @@ class TrainingState:
     def to_arrays(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Return `(arrays, metadata)`: what a checkpoint stores."""
         leaves = tf.nest.flatten((self.meta, self.best))
-        arrays = {f"state_{i:03d}": leaf.numpy() for i, leaf in enumerate(leaves)}
+        arrays = {
+            f"state_{i:03d}": leaf.numpy() for i, leaf in enumerate(leaves)
+        }
         metadata = {
             "schedule": self.schedule._asdict(),
             "phase": self.phase.value,

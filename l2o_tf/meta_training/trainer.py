@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import gin
 import tensorflow as tf
@@ -61,9 +61,10 @@ class Trainer:
 
     An episode is a trajectory from a reset to the schedule's horizon, with one
     meta-update per window of `estimator.unroll_length` steps. After every
-    `validation_period` episodes, `validation_runs` episodes are run without
-    updates, and the sum of their last losses goes to the schedule (spec
-    dm_rnnprop.md 5.2-5.5).
+    `validation_period` episodes, and after the last one, `validation_runs`
+    episodes are run without updates, and the sum of their last losses goes to
+    the schedule (spec dm_rnnprop.md 5.2-5.5; the validation after the last
+    episode is ours, so that no run ends without weights).
 
     Args:
         cell: the learned optimizer.
@@ -84,7 +85,7 @@ class Trainer:
 
     Raises:
         ValueError: if a horizon is not a multiple of the window, an argument
-            is out of range, or the cell has no weights.
+            is out of range or of another kind, or the cell has no weights.
     """
 
     def __init__(
@@ -102,6 +103,16 @@ class Trainer:
         jit_compile: bool = True,
         max_failed_episodes: int = 20,
     ) -> None:
+        for name, value, kind in (
+            ("cell", cell, OptimizerCell),
+            ("optimizee", optimizee, Optimizee),
+            ("estimator", estimator, MetaGradientEstimator),
+            ("schedule", schedule, HorizonSchedule),
+            ("meta_optimizer", meta_optimizer, OptimizerCell),
+        ):
+            _check_kind(name, value, kind)
+        if validation_optimizee is not None:
+            _check_kind("validation_optimizee", validation_optimizee, Optimizee)
         self.cell = cell
         self.optimizee = optimizee
         self.validation_optimizee = validation_optimizee or optimizee
@@ -201,9 +212,9 @@ class Trainer:
         return state.replace(phase=self._phase_after_episode(state)), report
 
     def _phase_after_episode(self, state: TrainingState) -> Phase:
-        if state.episode % self.validation_period == 0:
-            return Phase.VALIDATION
-        return self._next_episode_or_end(state)
+        due = state.episode % self.validation_period == 0
+        over = state.episode >= self.num_episodes
+        return Phase.VALIDATION if due or over else Phase.EPISODE
 
     def _next_episode_or_end(self, state: TrainingState) -> Phase:
         over = state.episode >= self.num_episodes
@@ -231,7 +242,7 @@ class Trainer:
         Returns:
             `(state, Validation)`. At NEXT_STAGE the weights are the best ones
             again (the meta-optimizer's slots stay, spec dm_rnnprop.md 12, B5)
-            and a baseline is due.
+            and a baseline is due, unless no episode is left.
         """
         cost = math.fsum(losses)
         kind, asked = state.phase.value, state.schedule
@@ -247,7 +258,9 @@ class Trainer:
                 phase = Phase.DONE
             elif said is Verdict.NEXT_STAGE:
                 meta = state.meta._replace(meta_params=state.best)
-                state, phase = state.replace(meta=meta), Phase.BASELINE
+                state = state.replace(meta=meta)
+                if phase is not Phase.DONE:
+                    phase = Phase.BASELINE
         state = state.replace(
             schedule=schedule, phase=phase, validations=state.validations + 1
         )
@@ -258,8 +271,18 @@ class Trainer:
             horizon=self.schedule.validation_horizon(asked),
             cost=cost,
             mean_loss=cost / len(losses),
-            best=asked.best if verdict in ("next_stage", "stop") else schedule.best,
+            best=asked.best
+            if verdict in ("next_stage", "stop")
+            else schedule.best,
             verdict=verdict,
+        )
+
+
+def _check_kind(name: str, value: Any, kind: type) -> None:
+    if not isinstance(value, kind):
+        raise ValueError(
+            f"`{name}` must be a {kind.__name__}. Received: {name}={value!r}. "
+            "In gin a class becomes an object by parentheses: @Name()."
         )
 
 

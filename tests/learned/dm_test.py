@@ -19,9 +19,7 @@ from l2o_tf.optimizers.base import OptimizerInputs
 
 def run(cell, gradients):
     """Apply the cell to gradients `[T, N]`; return updates and the states."""
-    states = cell.get_initial_state(
-        Layout(("x",), ((gradients.shape[1],),))
-    )
+    states = cell.get_initial_state(Layout(("x",), ((gradients.shape[1],),)))
     updates = []
     for t, gradient in enumerate(gradients):
         inputs = OptimizerInputs(
@@ -87,7 +85,7 @@ def test_keras_rnn_over_the_core_gives_the_same_updates():
 
 
 def test_keras_lstm_with_converted_weights_gives_the_same_hidden_states():
-    golden, cell = golden_cell()
+    _, cell = golden_cell()
     first = cell.network.cells[0]
     order = np.r_[0:20, 40:60, 20:40, 60:80]  # i, j, f, o -> i, f, j, o
     kernel = first.w_gates.numpy()[:, order]
