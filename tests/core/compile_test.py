@@ -1,5 +1,7 @@
 """The one way to compile: XLA or not, without autograph, traced once."""
 
+import os
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -49,3 +51,33 @@ def test_autograph_is_off(jit_compile):
         tf.errors.OperatorNotAllowedInGraphError, match="as a Python `bool`"
     ):
         compiled(choose, jit_compile)(tf.constant(1.0))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", "--xla_cpu_prefer_vector_width=512"),
+        (
+            "--xla_cpu_enable_fast_math=false",
+            "--xla_cpu_enable_fast_math=false"
+            " --xla_cpu_prefer_vector_width=512",
+        ),
+        (
+            "--xla_cpu_prefer_vector_width=128",
+            "--xla_cpu_prefer_vector_width=128",
+        ),
+    ],
+)
+def test_wide_vectors_unless_the_user_says_otherwise(
+    monkeypatch, before, after
+):
+    monkeypatch.setenv("XLA_FLAGS", before)
+    for _ in range(2):
+        compiled(lambda x: x, True)
+    assert os.environ["XLA_FLAGS"] == after
+
+
+def test_the_graph_runtime_needs_no_flag(monkeypatch):
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    compiled(lambda x: x, False)
+    assert "XLA_FLAGS" not in os.environ
