@@ -244,7 +244,9 @@ class Trainer:
             again (the meta-optimizer's slots stay, spec dm_rnnprop.md 12, B5)
             and a baseline is due, unless no episode is left.
         """
-        cost = math.fsum(losses)
+        finite = all(math.isfinite(loss) for loss in losses)
+        # `fsum` is exact, and refuses inf - inf.
+        cost = math.fsum(losses) if finite else sum(losses)
         kind, asked = state.phase.value, state.schedule
         if state.phase is Phase.BASELINE:
             schedule = self.schedule.start_stage(asked, cost)

@@ -327,3 +327,16 @@ def test_an_argument_of_another_kind_is_refused(name, value):
     with pytest.raises(ValueError, match=f"Received: {name}=") as caught:
         Trainer(**arguments(**{name: value}))
     assert "@Name()" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "losses",
+    [[1.0, math.nan], [math.inf, 1.0], [math.inf, -math.inf]],
+)
+def test_a_validation_that_is_not_finite_is_never_the_best(losses):
+    trainer = small_trainer()
+    state = trainer.initial_state().replace(phase=Phase.VALIDATION)
+    after, validation = trainer.judge(state, losses)
+    assert validation.verdict == "continue"
+    assert not math.isfinite(validation.cost)
+    assert after.schedule.best == math.inf
