@@ -334,7 +334,7 @@ def test_an_argument_of_another_kind_is_refused(name, value):
     [[1.0, math.nan], [math.inf, 1.0], [math.inf, -math.inf]],
 )
 def test_a_validation_that_is_not_finite_is_never_the_best(losses):
-    trainer = small_trainer()
+    trainer = small_trainer(schedule=FixedHorizon(10))
     state = trainer.initial_state().replace(phase=Phase.VALIDATION)
     after, validation = trainer.judge(state, losses)
     assert validation.verdict == "continue"
