@@ -194,8 +194,16 @@ class Table:
         self._count = count
 
     def sync(self) -> None:
-        """Force the rows to the disk, so that they outlive a power cut."""
-        os.fsync(self._file.fileno())
+        """Force the rows to the disk, so that they outlive a power cut.
+
+        Raises:
+            OSError: if the disk does not take them.
+        """
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            size = self._path.stat().st_size
+            raise atomic.write_error(self._path, size, error) from error
 
     def close(self) -> None:
         """Close the file; nothing can be appended afterwards."""

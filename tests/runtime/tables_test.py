@@ -200,3 +200,18 @@ def test_a_full_disk_leaves_whole_rows_only(error, tmp_path):
     table.append(row(2))
     assert [cells[0] for cells in table.rows()] == ["1", "2"]
     table.close()
+
+
+def test_a_disk_that_does_not_take_the_rows_is_told_with_the_file(
+    tmp_path, monkeypatch
+):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    path = tmp_path / "t.csv"
+    with contextlib.closing(Table(path, COLUMNS)) as table:
+        table.append(row(1))
+        monkeypatch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match=f"Could not write {path}") as raised:
+            table.sync()
+    assert raised.value.errno == errno.ENOSPC
