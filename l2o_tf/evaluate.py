@@ -34,6 +34,7 @@ from l2o_tf.cli import data_dir_flag, run_command
 from l2o_tf.core import checks
 from l2o_tf.datasets.base import SPLITS
 from l2o_tf.evaluation.curves import (
+    TAIL,
     Curve,
     load_curves,
     save_curve,
@@ -44,6 +45,7 @@ from l2o_tf.learned.collection import ANALYTICAL_CELLS
 from l2o_tf.learned.weights import load_cell
 from l2o_tf.optimizees.collection import OPTIMIZEES, named_optimizee
 from l2o_tf.optimizers.base import OptimizerCell
+from l2o_tf.runtime.atomic import make_folder
 from l2o_tf.runtime.progress import ProgressBar
 from l2o_tf.runtime.run_dir import find_run
 
@@ -91,11 +93,6 @@ def define_flags() -> None:
     data_dir_flag()
 
 
-def _learned(path: pathlib.Path, name: str) -> tuple[str, OptimizerCell]:
-    cell, _ = load_cell(path)
-    return name, cell
-
-
 def chosen_cell() -> tuple[str, OptimizerCell]:
     """Return the name and the cell that the flags ask for.
 
@@ -126,7 +123,7 @@ def chosen_cell() -> tuple[str, OptimizerCell]:
         return FLAGS.name or name, cell
     if FLAGS.weights:
         path = pathlib.Path(FLAGS.weights)
-        return _learned(path, FLAGS.name or path.stem)
+        return FLAGS.name or path.stem, load_cell(path)[0]
     run = find_run(FLAGS.run_dir)
     path = run.best / "weights.npz"
     if not path.exists():
@@ -134,7 +131,7 @@ def chosen_cell() -> tuple[str, OptimizerCell]:
             "The run has no weights yet: they come with its first validation. "
             f"Received: run_dir={FLAGS.run_dir!r}. Continue its training."
         )
-    return _learned(path, FLAGS.name or run.path.resolve().name)
+    return FLAGS.name or run.path.resolve().name, load_cell(path)[0]
 
 
 def _seeds() -> list[int]:
@@ -195,8 +192,7 @@ def main(argv: list[str]) -> int:
         o: CurveRecorder(cell, problem, jit_compile=FLAGS.jit_compile)
         for o, problem in problems.items()
     }
-    folder = _output_dir()
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = make_folder(_output_dir())
     total = len(problems) * len(values) * steps
     with ProgressBar(
         total, quiet=FLAGS.quiet, description=name, unit="update"
@@ -207,7 +203,7 @@ def main(argv: list[str]) -> int:
                 save_curve(folder, curve)
                 bar.write(
                     f"{name} on {optimizee}, seed {seed}: mean loss of the "
-                    f"last 100 updates {curve.summary()[5]:.4g}"
+                    f"last {TAIL} updates {curve.tail_mean():.4g}"
                 )
     summary = write_summary(folder, load_curves([folder]))
     for notice in dict.fromkeys(p.notice for p in problems.values()):

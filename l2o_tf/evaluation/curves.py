@@ -59,6 +59,10 @@ class Curve(NamedTuple):
         stem = "-".join("_".join(p.split(os.sep)) for p in parts)
         return f"{stem}-seed{self.seed}.npz"
 
+    def tail_mean(self) -> float:
+        """Return the mean of the last `TAIL` raw losses."""
+        return float(np.mean(self.losses[-TAIL:], dtype=np.float64))
+
     def summary(self) -> tuple[object, ...]:
         """Return the row of `SUMMARY`; means are of raw losses."""
         return (
@@ -67,7 +71,7 @@ class Curve(NamedTuple):
             self.split,
             self.seed,
             len(self.losses),
-            float(np.mean(self.losses[-TAIL:], dtype=np.float64)),
+            self.tail_mean(),
             float(np.mean(self.losses, dtype=np.float64)),
             float(np.min(self.losses)),
             int(np.sum(~np.isfinite(self.losses))),

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from l2o_tf.evaluation.curves import Curve
 from l2o_tf.evaluation.statistics import Spread, spread
+from l2o_tf.runtime.atomic import make_folder
 
 # Lines differ in style as well as in colour: readable in grey.
 _STYLES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)), (0, (3, 1, 1, 1)))
@@ -93,6 +94,6 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> pathlib.Path:
         OSError: if the file cannot be written.
     """
     path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     figure.savefig(path, dpi=150)
     return path
