@@ -13,14 +13,28 @@ import gin
 
 from l2o_tf.datasets.images import load_images
 from l2o_tf.optimizees.base import Optimizee
+from l2o_tf.optimizees.confocal import ConfocalMicroscopy
+from l2o_tf.optimizees.conv import ConvNet
+from l2o_tf.optimizees.lasso import Lasso
+from l2o_tf.optimizees.lenet import LeNet
 from l2o_tf.optimizees.mlp import MLP
+from l2o_tf.optimizees.nas_cell import NASCell
 from l2o_tf.optimizees.quadratics import Quadratic, Simple
+from l2o_tf.optimizees.rastrigin import Rastrigin
+from l2o_tf.optimizees.square_cos import SquareCos
+from l2o_tf.optimizees.vgg import VGG16
 
 
 @gin.register(module="l2o_tf.optimizees")
-def mlp_orig(split: str = "train") -> MLP:
+def mlp_orig(split: str = "train", init_stddev: float = 0.01) -> MLP:
     """Build MLP-orig: MNIST, one hidden layer of 20 sigmoid units."""
-    return MLP(load_images("mnist"), split, (20,), "sigmoid")
+    return MLP(
+        load_images("mnist"),
+        split,
+        (20,),
+        "sigmoid",
+        init_stddev=init_stddev,
+    )
 
 
 @gin.register(module="l2o_tf.optimizees")
@@ -35,6 +49,65 @@ def mlp_deeper(split: str = "train") -> MLP:
     return MLP(load_images("mnist"), split, (20, 20), "sigmoid")
 
 
+@gin.register(module="l2o_tf.optimizees")
+def mnist_conv(
+    split: str = "train", batch_norm: bool = True, relu_logits: bool = True
+) -> ConvNet:
+    """Build Conv-MNIST: two convolutions, both at stride 1."""
+    return ConvNet(
+        load_images("mnist"),
+        split,
+        strides=(1, 1),
+        batch_norm=batch_norm,
+        relu_logits=relu_logits,
+    )
+
+
+@gin.register(module="l2o_tf.optimizees")
+def cifar_conv(
+    split: str = "train", batch_norm: bool = True, relu_logits: bool = True
+) -> ConvNet:
+    """Build Conv-CIFAR: two convolutions, both at stride 2."""
+    return ConvNet(
+        load_images("cifar10"),
+        split,
+        strides=(2, 2),
+        batch_norm=batch_norm,
+        relu_logits=relu_logits,
+    )
+
+
+@gin.register(module="l2o_tf.optimizees")
+def nas(
+    split: str = "train", batch_norm: bool = True, relu_logits: bool = True
+) -> NASCell:
+    """Build NAS-CIFAR: CIFAR-10, one cell of NAS-Bench-201."""
+    return NASCell(
+        load_images("cifar10"),
+        split,
+        batch_norm=batch_norm,
+        relu_logits=relu_logits,
+    )
+
+
+@gin.register(module="l2o_tf.optimizees")
+def lenet(split: str = "train") -> LeNet:
+    """Build LeNet: CIFAR-10, with batch normalisation."""
+    return LeNet(load_images("cifar10"), split)
+
+
+@gin.register(module="l2o_tf.optimizees")
+def lenet_nobn(split: str = "train") -> LeNet:
+    """Build LeNet on CIFAR-10 without batch normalisation."""
+    return LeNet(load_images("cifar10"), split, batch_norm=False)
+
+
+@gin.register(module="l2o_tf.optimizees")
+def vgg16(split: str = "train", softmax_logits: bool = True) -> VGG16:
+    """Build VGG-16: CIFAR-10, 14,719,818 coordinates."""
+    return VGG16(load_images("cifar10"), split, softmax_logits=softmax_logits)
+
+
 def _quadratic(split: str) -> Quadratic:
     del split  # no data
     return Quadratic()
@@ -45,12 +118,42 @@ def _simple(split: str) -> Simple:
     return Simple()
 
 
+def _square_cos(split: str) -> SquareCos:
+    del split  # no data
+    return SquareCos()
+
+
+def _confocal(split: str) -> ConfocalMicroscopy:
+    del split  # no data
+    return ConfocalMicroscopy()
+
+
+def _lasso(split: str) -> Lasso:
+    del split  # no data
+    return Lasso()
+
+
+def _rastrigin(split: str) -> Rastrigin:
+    del split  # no data
+    return Rastrigin()
+
+
 OPTIMIZEES: dict[str, Callable[[str], Optimizee]] = {
     "mlp_orig": mlp_orig,
     "mlp_relu": mlp_relu,
     "mlp_deeper": mlp_deeper,
+    "mnist_conv": mnist_conv,
+    "cifar_conv": cifar_conv,
+    "nas": nas,
+    "lenet": lenet,
+    "lenet_nobn": lenet_nobn,
+    "vgg16": vgg16,
     "quadratic": _quadratic,
     "simple": _simple,
+    "square_cos": _square_cos,
+    "confocal": _confocal,
+    "lasso": _lasso,
+    "rastrigin": _rastrigin,
 }
 
 

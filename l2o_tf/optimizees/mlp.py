@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import gin
 import tensorflow as tf
 
-from l2o_tf.core import checks, seeds
+from l2o_tf.core import checks
 from l2o_tf.core.layout import Layout
-from l2o_tf.core.types import Scalar, Seed, Vector
-from l2o_tf.datasets.base import ImageDataset, gather
-from l2o_tf.optimizees.base import Optimizee
+from l2o_tf.core.types import Vector
+from l2o_tf.datasets.base import ImageDataset
+from l2o_tf.optimizees.image_classifier import ImageClassifier
 
 ACTIVATIONS = {
     "sigmoid": tf.sigmoid,
@@ -19,7 +21,7 @@ ACTIVATIONS = {
 
 
 @gin.register(module="l2o_tf.optimizees")
-class MLP(Optimizee):
+class MLP(ImageClassifier):
     """Classify images with a multi-layer perceptron.
 
         h_0 = flatten(image);  h_l = act(h_{l-1} W_l + b_l);
@@ -59,37 +61,21 @@ class MLP(Optimizee):
         batch_size: int = 128,
         init_stddev: float = 0.01,
     ) -> None:
-        self.data = dataset.split(split)
-        self.split = split
-        self.notice = dataset.notice
-        self.batch_size = checks.positive_int("batch_size", batch_size)
-        self.init_stddev = checks.real("init_stddev", init_stddev, low=0.0)
+        super().__init__(dataset, split, batch_size, init_stddev)
         self.activation = checks.one_of(
             "activation", activation, tuple(ACTIVATIONS)
         )
         self.hidden = tuple(checks.positive_int("hidden", h) for h in hidden)
-        height, width, channels = self.data.images.shape[1:]
         widths = (
-            height * width * channels,
+            math.prod(self.image_shape),
             *self.hidden,
-            dataset.num_classes,
+            self.num_classes,
         )
         shapes: dict[str, tuple[int, ...]] = {}
         for i in range(len(widths) - 1):
             shapes[f"mlp/linear_{i}/w"] = (widths[i], widths[i + 1])
             shapes[f"mlp/linear_{i}/b"] = (widths[i + 1],)
         self.layout = Layout.from_shapes(shapes)
-
-    def reset(self, seed: Seed) -> tuple[Vector, tuple[()]]:
-        """Draw all parameters from Normal(0, init_stddev**2)."""
-        return seeds.normal(seed, [self.layout.size], self.init_stddev), ()
-
-    def sample(self, seed: Seed) -> tuple[tf.Tensor, tf.Tensor]:
-        """Draw `(images [B, H, W, C] in [0, 1], labels [B])`."""
-        indices = seeds.integers(
-            seed, [self.batch_size], int(self.data.images.shape[0])
-        )
-        return gather(self.data, indices)
 
     def logits(self, params: Vector, images: tf.Tensor) -> tf.Tensor:
         """Compute `[B, classes]` from images `[B, H, W, C]`."""
@@ -101,18 +87,3 @@ class MLP(Optimizee):
             if i + 2 < len(tensors):
                 hidden = activate(hidden)
         return hidden
-
-    def loss(
-        self,
-        params: Vector,
-        constants: tuple[()],
-        batch: tuple[tf.Tensor, tf.Tensor],
-    ) -> Scalar:
-        """Compute the mean cross-entropy of a minibatch."""
-        del constants
-        images, labels = batch
-        return tf.reduce_mean(
-            tf.nn.sparse_softmax_cross_entropy_with_logits(
-                labels, self.logits(params, images)
-            )
-        )

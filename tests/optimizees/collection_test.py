@@ -6,8 +6,16 @@ import pytest
 from l2o_tf.datasets.synthetic import synthetic_images
 from l2o_tf.optimizees import collection
 from l2o_tf.optimizees.collection import OPTIMIZEES, named_optimizee
+from l2o_tf.optimizees.confocal import ConfocalMicroscopy
+from l2o_tf.optimizees.conv import ConvNet
+from l2o_tf.optimizees.lasso import Lasso
+from l2o_tf.optimizees.lenet import LeNet
 from l2o_tf.optimizees.mlp import MLP
+from l2o_tf.optimizees.nas_cell import NASCell
 from l2o_tf.optimizees.quadratics import Quadratic, Simple
+from l2o_tf.optimizees.rastrigin import Rastrigin
+from l2o_tf.optimizees.square_cos import SquareCos
+from l2o_tf.optimizees.vgg import VGG16
 
 
 @pytest.fixture
@@ -51,6 +59,69 @@ def test_gin_builds_the_named_mlp_on_the_train_split(tiny_mnist, name):
     assert built.layout == named_optimizee(name, "train").layout
 
 
+@pytest.fixture
+def tiny_images(monkeypatch):
+    """Put few images in the data sets' place; return what was asked."""
+    shapes = {"mnist": (28, 28, 1), "cifar10": (32, 32, 3)}
+    asked = []
+
+    def load(name):
+        asked.append(name)
+        height, width, channels = shapes[name]
+        return synthetic_images(0, height, width, channels, 10, 10, 10)
+
+    monkeypatch.setattr(collection, "load_images", load)
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "data", "size", "options"),
+    [
+        (
+            "mnist_conv", ConvNet, "mnist", 18_122,
+            {"strides": (1, 1), "batch_norm": True, "relu_logits": True},
+        ),
+        (
+            "cifar_conv", ConvNet, "cifar10", 13_610,
+            {"strides": (2, 2), "batch_norm": True, "relu_logits": True},
+        ),
+        (
+            "nas", NASCell, "cifar10", 7_578,
+            {"batch_norm": True, "relu_logits": True},
+        ),
+        ("lenet", LeNet, "cifar10", 62_232, {"batch_norm": True}),
+        ("lenet_nobn", LeNet, "cifar10", 62_006, {"batch_norm": False}),
+        ("vgg16", VGG16, "cifar10", 14_719_818, {"softmax_logits": True}),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_convolutional_network_is_the_released_one(
+    tiny_images, name, kind, data, size, options, split
+):
+    network = named_optimizee(name, split)
+    assert type(network) is kind
+    assert tiny_images == [data]
+    assert network.layout.size == size
+    assert {key: getattr(network, key) for key in options} == options
+    assert (network.split, network.batch_size) == (split, 128)
+    assert network.init_stddev == 0.01
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [
+        *((n, "batch_norm") for n in ("mnist_conv", "cifar_conv", "nas")),
+        *((n, "relu_logits") for n in ("mnist_conv", "cifar_conv", "nas")),
+        ("vgg16", "softmax_logits"),
+    ],
+)
+def test_gin_reaches_the_options_of_a_network(tiny_images, name, option):
+    gin.bind_parameter(f"{name}.{option}", False)
+    network = gin.get_configurable(f"l2o_tf.optimizees.{name}")()
+    assert getattr(network, option) is False
+    assert network.split == "train"
+
+
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_problems_without_data_take_any_split(split):
     quadratic = named_optimizee("quadratic", split)
@@ -58,6 +129,32 @@ def test_problems_without_data_take_any_split(split):
     assert quadratic.layout.size == 1280
     assert isinstance(named_optimizee("simple", split), Simple)
     assert quadratic.split == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "size"),
+    [
+        ("square_cos", SquareCos, 256),
+        ("confocal", ConfocalMicroscopy, 992),
+        ("lasso", Lasso, 256),
+        ("rastrigin", Rastrigin, 256),
+    ],
+)
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_synthetic_problem_has_its_default_size(name, kind, size, split):
+    problem = named_optimizee(name, split)
+    assert type(problem) is kind
+    assert problem.layout.size == size
+    assert (problem.split, problem.notice) == ("", None)
+
+
+@pytest.mark.parametrize(
+    "name", ["SquareCos", "ConfocalMicroscopy", "Lasso", "Rastrigin"]
+)
+def test_gin_binds_the_size_of_a_synthetic_problem(name):
+    gin.bind_parameter(f"{name}.batch_size", 3)
+    problem = gin.get_configurable(f"l2o_tf.optimizees.{name}")()
+    assert problem.layout.shapes[0][0] == 3
 
 
 def test_an_unknown_name_is_refused_with_the_nearest_and_all():

@@ -1,0 +1,105 @@
+"""What all classifiers of images share: minibatches, start and loss.
+
+A network adds its `layout` and its `logits`.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping
+
+import tensorflow as tf
+
+from l2o_tf.core import checks, seeds
+from l2o_tf.core.types import Scalar, Seed, Vector
+from l2o_tf.datasets.base import ImageDataset, gather
+from l2o_tf.optimizees.base import Optimizee
+
+
+class ImageClassifier(Optimizee):
+    """Classify images with a network that a subclass writes down.
+
+        f = mean over the batch of cross-entropy(softmax(logits), label)
+
+    A batch is `batch_size` images drawn independently, uniformly, with
+    replacement. Every coordinate starts from Normal(0, init_stddev**2), but
+    for the tensors of `constant_starts`.
+
+    A subclass calls `super().__init__` first and then sets `layout` and, where
+    it needs them, `constant_starts`.
+
+    Args:
+        dataset: an `ImageDataset`.
+        split: "train", "inner_valid", "meta_valid" or "test".
+        batch_size: int, images per minibatch.
+        init_stddev: float.
+
+    Attributes:
+        image_shape: (int, int, int), height, width and channels.
+        num_classes: int.
+        constant_starts: mapping of a tensor's name to the number that all its
+            coordinates start from.
+
+    Raises:
+        ValueError: if an argument is out of range.
+    """
+
+    constant_starts: Mapping[str, float]
+
+    def __init__(
+        self,
+        dataset: ImageDataset,
+        split: str,
+        batch_size: int,
+        init_stddev: float,
+    ) -> None:
+        self.data = dataset.split(split)
+        self.split = split
+        self.notice = dataset.notice
+        self.batch_size = checks.positive_int("batch_size", batch_size)
+        self.init_stddev = checks.real("init_stddev", init_stddev, low=0.0)
+        height, width, channels = self.data.images.shape[1:]
+        self.image_shape = height, width, channels
+        self.num_classes = dataset.num_classes
+        self.constant_starts = {}
+
+    def reset(self, seed: Seed) -> tuple[Vector, tuple[()]]:
+        """Draw the normal coordinates, set the constant ones."""
+        params = seeds.normal(seed, [self.layout.size], self.init_stddev)
+        if self.constant_starts:
+            starts = [
+                tf.fill(drawn.shape, self.constant_starts[name])
+                if name in self.constant_starts
+                else drawn
+                for name, drawn in zip(
+                    self.layout.names, self.layout.split(params), strict=True
+                )
+            ]
+            params = self.layout.flatten(starts)
+        return params, ()
+
+    def sample(self, seed: Seed) -> tuple[tf.Tensor, tf.Tensor]:
+        """Draw `(images [B, H, W, C] in [0, 1], labels [B])`."""
+        indices = seeds.integers(
+            seed, [self.batch_size], int(self.data.images.shape[0])
+        )
+        return gather(self.data, indices)
+
+    @abc.abstractmethod
+    def logits(self, params: Vector, images: tf.Tensor) -> tf.Tensor:
+        """Compute `[B, classes]` from images `[B, H, W, C]`."""
+
+    def loss(
+        self,
+        params: Vector,
+        constants: tuple[()],
+        batch: tuple[tf.Tensor, tf.Tensor],
+    ) -> Scalar:
+        """Compute the mean cross-entropy of a minibatch."""
+        del constants
+        images, labels = batch
+        return tf.reduce_mean(
+            tf.nn.sparse_softmax_cross_entropy_with_logits(
+                labels, self.logits(params, images)
+            )
+        )
