@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from l2o_tf.learned.dm import DMLSTM
 from l2o_tf.learned.learnable_sgd import LearnableSGD
+from l2o_tf.learned.rnnprop import RNNprop
 from l2o_tf.optimizers.adagrad import Adagrad
 from l2o_tf.optimizers.adam import Adam
 from l2o_tf.optimizers.base import OptimizerCell
@@ -13,6 +14,7 @@ from l2o_tf.optimizers.sgd import SGD
 
 LEARNED_CELLS: dict[str, type[OptimizerCell]] = {
     "DMLSTM": DMLSTM,
+    "RNNprop": RNNprop,
     "LearnableSGD": LearnableSGD,
 }
 

@@ -63,6 +63,20 @@ class OptimizerCell(keras.layers.Layer, abc.ABC):
             structure, shapes and dtypes `call` keeps.
         """
 
+    def keep_memory(self, fresh: Nest, old: Nest) -> Nest:
+        """Return a state that begins an episode with an old one's memory.
+
+        What a cell counts as memory, the rest being `fresh`: its recurrent
+        part, as the released program leaks it into imitation (spec
+        dm_rnnprop.md 12, B2). Here everything.
+
+        Args:
+            fresh: a state as `get_initial_state` returns it.
+            old: the state at the end of another episode, of the same shapes.
+        """
+        del fresh
+        return old
+
     @abc.abstractmethod
     def call(
         self, inputs: OptimizerInputs, states: Nest

@@ -23,6 +23,9 @@ DM_ARRAYS = (
 )
 
 
+RNNPROP_ARRAYS = ("input_projection/w", "input_projection/b", *DM_ARRAYS)
+
+
 class SmallProblem(Optimizee):
     """Mean over rows of the sum over columns of (tanh(A a + b) - Y)^2."""
 

@@ -7,7 +7,9 @@ import pytest
 import tensorflow as tf
 from support.closed_form import DiagonalQuadratic
 from support.small_problem import (
+    DM_ARRAYS,
     FIXTURE,
+    RNNPROP_ARRAYS,
     SmallProblem,
     flat_weights,
     relative_error,
@@ -16,6 +18,7 @@ from support.small_problem import (
 from l2o_tf.core import seeds
 from l2o_tf.estimators.tbptt import TruncatedBackpropagation
 from l2o_tf.learned.dm import DMLSTM
+from l2o_tf.learned.rnnprop import RNNprop
 from l2o_tf.techniques.random_scaling import RandomScaling
 from l2o_tf.unroll.carry import start_episode
 
@@ -32,14 +35,17 @@ class GivenScale(RandomScaling):
         return params / self.scale, (constants, self.scale)
 
 
-def test_scaled_window_equals_the_original():
+@pytest.mark.parametrize(
+    ("kind", "cell", "arrays"),
+    [("dm", DMLSTM(), DM_ARRAYS), ("rp", RNNprop(), RNNPROP_ARRAYS)],
+)
+def test_scaled_window_equals_the_original(kind, cell, arrays):
     golden = np.load(FIXTURE)
-    key = "dm_meta_scaled_"
+    key = f"{kind}_meta_scaled_"
     scale = np.concatenate([golden[f"{key}scale{i}"].ravel() for i in range(2)])
-    cell = DMLSTM()
     problem = GivenScale(SmallProblem(golden), scale)
     carry = start_episode(cell, problem, seeds.make_seed(0))
-    weights = tf.constant(flat_weights(golden, "dm_weights"))
+    weights = tf.constant(flat_weights(golden, f"{kind}_weights", arrays))
     result, carry = TruncatedBackpropagation(20).estimate(
         cell, problem, weights, carry
     )
@@ -60,7 +66,8 @@ def test_scaled_window_equals_the_original():
             expected = golden[f"{key}grad0:{name}"]
             assert relative_error(value, expected) < 3e-4, name
             compared += 1
-    assert compared == 4  # the arrays of at most 80 entries
+    # The file keeps the arrays of at most 80 entries.
+    assert compared == {"dm": 4, "rp": 6}[kind]
 
 
 def test_reset_starts_from_an_ordinary_point():
