@@ -8,7 +8,9 @@ For example:
 
   python -m l2o_tf.evaluate --weights=weights.npz --seeds=0,1,2 \
       --optimizee=mlp_orig,mlp_relu,mlp_deeper --output_dir=curves
-      runs a weights file on three problems.
+      runs a weights file on three problems; an .npz file or one of the
+      authors' released pickles, as dm_cl/cw.l2l-0, which is only read, never
+      executed.
 
   python -m l2o_tf.evaluate --optimizer=adam --learning_rate=0.003 \
       --output_dir=runs/dm_cl/curves
@@ -41,8 +43,8 @@ from l2o_tf.evaluation.curves import (
     write_summary,
 )
 from l2o_tf.evaluation.recorder import CurveRecorder
+from l2o_tf.interop.released_weights import load_released, model_name
 from l2o_tf.learned.collection import ANALYTICAL_CELLS
-from l2o_tf.learned.weights import load_cell
 from l2o_tf.optimizees.collection import OPTIMIZEES, named_optimizee
 from l2o_tf.optimizers.base import OptimizerCell
 from l2o_tf.runtime.atomic import make_folder
@@ -57,7 +59,9 @@ def define_flags() -> None:
     flags.DEFINE_string(
         "run_dir", None, "A training run, whose best weights are evaluated."
     )
-    flags.DEFINE_string("weights", None, "A weights file (.npz).")
+    flags.DEFINE_string(
+        "weights", None, "A weights file: .npz, or a released one (.l2l-0)."
+    )
     flags.DEFINE_enum(
         "optimizer",
         None,
@@ -122,16 +126,15 @@ def chosen_cell() -> tuple[str, OptimizerCell]:
         name = f"{FLAGS.optimizer}_{FLAGS.learning_rate:g}"
         return FLAGS.name or name, cell
     if FLAGS.weights:
-        path = pathlib.Path(FLAGS.weights)
-        return FLAGS.name or path.stem, load_cell(path)[0]
+        name = FLAGS.name or model_name(FLAGS.weights)
+        return name, load_released(FLAGS.weights)
     run = find_run(FLAGS.run_dir)
-    path = run.best / "weights.npz"
-    if not path.exists():
+    if not run.weights.exists():
         raise ValueError(
             "The run has no weights yet: they come with its first validation. "
             f"Received: run_dir={FLAGS.run_dir!r}. Continue its training."
         )
-    return FLAGS.name or run.path.resolve().name, load_cell(path)[0]
+    return FLAGS.name or run.path.resolve().name, load_released(run.weights)
 
 
 def _seeds() -> list[int]:

@@ -34,14 +34,13 @@ from l2o_tf.cli import data_dir_flag, run_command
 from l2o_tf.meta_training.run import Run
 from l2o_tf.meta_training.state import Phase
 from l2o_tf.meta_training.summary import (
-    WEIGHTS,
     check_same_data,
     describe,
     write_summary,
 )
 from l2o_tf.meta_training.trainer import NonFiniteError, Trainer
 from l2o_tf.runtime.interrupts import GracefulStop
-from l2o_tf.runtime.run_dir import RunDirectory, default_run_dir
+from l2o_tf.runtime.run_dir import RunDirectory, RunPaths, default_run_dir
 from l2o_tf.version import __version__
 
 FLAGS = flags.FLAGS
@@ -116,7 +115,7 @@ def _train(run: Run, stop: GracefulStop, command: str) -> str:
 
 
 def _advice(path: pathlib.Path, status: str) -> str:
-    weights = path / WEIGHTS
+    weights = RunPaths(path).weights
     begun = "Done." if status == "done" else "This run was done before."
     if not weights.is_file():
         return (

@@ -9,9 +9,11 @@ import sys
 
 import numpy as np
 import pytest
+from support.released_pickles import released_pickle
 
 from l2o_tf.evaluation.curves import load_curves
 from l2o_tf.learned.dm import DMLSTM
+from l2o_tf.learned.rnnprop import RNNprop
 from l2o_tf.learned.weights import save_weights
 
 
@@ -89,6 +91,7 @@ MISTAKES = [
     (("--weights=a", "--run_dir=b"), "Give one of"),
     (("--optimizer=adam",), "learning_rate=None"),
     (("--weights=absent.npz",), "Received: path='absent.npz'"),
+    (("--weights=absent/cw.l2l-0",), "Received: path='absent/cw.l2l-0'"),
     (("--run_dir=absent",), "Received: run_dir='absent'"),
     ((*ADAM, "--optimizee=mlp_rel"), "Did you mean 'mlp_relu'"),
     (
@@ -101,12 +104,9 @@ MISTAKES = [
 ]
 
 
-def test_mistakes_end_in_one_worded_line(tmp_path):
+def run_all(lists):
+    """Return the exit code and the errors of each command, in one process."""
     script = pathlib.Path(__file__).parent / "support" / "many_commands.py"
-    lists = [
-        ["evaluate", *arguments, f"--output_dir={tmp_path}"]
-        for arguments, _ in MISTAKES
-    ]
     result = subprocess.run(
         [sys.executable, script],
         input=json.dumps(lists),
@@ -117,12 +117,43 @@ def test_mistakes_end_in_one_worded_line(tmp_path):
         env={**os.environ, "PYTHONPATH": str(script.parents[2])},
     )
     assert result.returncode == 0, result.stderr
-    answers = json.loads(result.stdout)
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+def test_mistakes_end_in_one_worded_line(tmp_path):
+    answers = run_all(
+        [
+            ["evaluate", *arguments, f"--output_dir={tmp_path}"]
+            for arguments, _ in MISTAKES
+        ]
+    )
     assert len(answers) == len(MISTAKES)
     for (_, message), (code, text) in zip(MISTAKES, answers, strict=True):
         assert code == 1
         assert message in text
         assert text.count("\n") == 1
+
+
+def test_released_pickles_have_the_curves_of_the_same_arrays(tmp_path):
+    common = ["--optimizee=simple", "--steps=20", "--seeds=3", "--quiet"]
+    common += ["--nojit_compile", f"--output_dir={tmp_path / 'curves'}"]
+    lists = []
+    for cell, name in ((DMLSTM(seed=4), "dm"), (RNNprop(seed=4), "rnnprop")):
+        values = map(np.asarray, cell.meta_layout.split(cell.meta_params()))
+        arrays = dict(zip(cell.meta_layout.names, values, strict=True))
+        plain = tmp_path / f"{name}_npz.npz"
+        np.savez(plain, **arrays)
+        pickled = tmp_path / name / "cw.l2l-0"
+        pickled.parent.mkdir()
+        pickled.write_bytes(released_pickle(arrays))
+        for path in (plain, pickled):
+            lists.append(["evaluate", f"--weights={path}", *common])
+    assert [code for code, _ in run_all(lists)] == [0] * 4
+    curves = {c.optimizer: c.losses for c in load_curves([tmp_path / "curves"])}
+    assert sorted(curves) == ["dm", "dm_npz", "rnnprop", "rnnprop_npz"]
+    np.testing.assert_array_equal(curves["dm"], curves["dm_npz"])
+    np.testing.assert_array_equal(curves["rnnprop"], curves["rnnprop_npz"])
+    assert not np.array_equal(curves["dm"], curves["rnnprop"])
 
 
 def test_plot_without_curves_is_refused(tmp_path):

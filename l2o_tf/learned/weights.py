@@ -59,9 +59,8 @@ def load_cell(
 ) -> tuple[OptimizerCell, dict[str, Any]]:
     """Rebuild a learned optimizer from a weights file.
 
-    A file without metadata, as other programs write them, is taken for the
-    one cell of `LEARNED_CELLS` whose default arguments give exactly its names
-    and shapes.
+    A file without metadata, as other programs write them, is matched by its
+    arrays, see `cell_from_arrays`.
 
     Returns:
         `(cell, training)`, the facts that `save_weights` was given.
@@ -90,12 +89,27 @@ def load_cell(
             raise CheckpointError(_mismatch(path, arrays, [cell]))
         _assign(cell, arrays)
         return cell, metadata["training"]
-    arrays = load_plain_arrays(path)
+    return cell_from_arrays(load_plain_arrays(path), path), {}
+
+
+def cell_from_arrays(
+    arrays: Mapping[str, np.ndarray], path: str | pathlib.Path
+) -> OptimizerCell:
+    """Build the named cell whose default arguments give just these arrays.
+
+    Args:
+        arrays: one per weight, by its path in the cell ("lstm_1/w_gates").
+        path: where they come from, for the message.
+
+    Raises:
+        CheckpointError: if no cell of `LEARNED_CELLS` has exactly these names
+            and shapes.
+    """
     candidates = [kind() for kind in LEARNED_CELLS.values()]
     for cell in candidates:
         if _fits(cell, arrays):
             _assign(cell, arrays)
-            return cell, {}
+            return cell
     raise CheckpointError(_mismatch(path, arrays, candidates))
 
 

@@ -75,6 +75,11 @@ class RunPaths:
         return self.path / "best"
 
     @property
+    def weights(self) -> pathlib.Path:
+        """The best-validated weights."""
+        return self.best / "weights.npz"
+
+    @property
     def curves(self) -> pathlib.Path:
         """The folder of evaluations."""
         return self.path / "curves"

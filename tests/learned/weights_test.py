@@ -8,7 +8,13 @@ from support.small_problem import DM_ARRAYS, FIXTURE
 
 from l2o_tf.learned.dm import DMLSTM
 from l2o_tf.learned.learnable_sgd import LearnableSGD
-from l2o_tf.learned.weights import FORMAT, load_cell, save_weights
+from l2o_tf.learned.rnnprop import RNNprop
+from l2o_tf.learned.weights import (
+    FORMAT,
+    cell_from_arrays,
+    load_cell,
+    save_weights,
+)
 from l2o_tf.runtime.arrays import (
     CheckpointError,
     DamagedFileError,
@@ -81,6 +87,21 @@ def test_plain_arrays_of_the_right_names_give_the_default_cell(path):
     )
 
 
+@pytest.mark.parametrize("kind", [DMLSTM, RNNprop])
+def test_arrays_give_the_cell_whose_names_and_shapes_they_have(kind):
+    values = kind().meta_params() + 0.5
+    layout = kind().meta_layout
+    arrays = dict(
+        zip(layout.names, map(np.asarray, layout.split(values)), strict=True)
+    )
+    cell = cell_from_arrays(arrays, "here")
+    assert type(cell) is kind
+    assert cell.get_config() == kind(name=cell.name).get_config()
+    np.testing.assert_array_equal(cell.meta_params(), values)
+    with pytest.raises(CheckpointError, match="The arrays of here are not"):
+        cell_from_arrays({**arrays, "x": values}, "here")
+
+
 @pytest.mark.parametrize("change", ["shape", "missing", "extra", "name"])
 def test_plain_arrays_of_no_cell_are_refused(change, path):
     cell = DMLSTM()
@@ -122,7 +143,7 @@ def test_weights_of_an_unknown_cell_are_refused(path):
     )
     with pytest.raises(CheckpointError, match="cell='Transformer'") as caught:
         load_cell(path)
-    assert "Known: DMLSTM, LearnableSGD" in str(caught.value)
+    assert "Known: DMLSTM, RNNprop, LearnableSGD" in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,7 @@ def test_a_new_run_has_all_its_parts(tmp_path):
     assert run.paths.config.read_text() == "a = 1\n"
     assert run.paths.operative_config.read_text() == "a = 1\nb = 2\n"
     assert run.paths.best == tmp_path / "x" / "run" / "best"
+    assert run.paths.weights == run.paths.best / "weights.npz"
 
 
 def test_a_run_is_resumed_with_its_configuration(tmp_path):
