@@ -24,7 +24,14 @@ from l2o_tf.estimators import tbptt  # noqa: F401
 from l2o_tf.learned import collection as cells  # noqa: F401
 from l2o_tf.meta_training import trainer  # noqa: F401
 from l2o_tf.optimizees import collection as optimizees  # noqa: F401
-from l2o_tf.techniques import curriculum, random_scaling  # noqa: F401
+from l2o_tf.optimizees import combination, convex  # noqa: F401
+from l2o_tf.techniques import (  # noqa: F401
+    curriculum,
+    imitation,
+    random_scaling,
+    self_improving,
+    teachers,
+)
 from l2o_tf.unroll import meta_losses, schedules  # noqa: F401
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]

@@ -14,6 +14,7 @@ from yardstick import Yardstick, first_outer
 from l2o_tf.core import seeds
 from l2o_tf.core.compile import compiled
 from l2o_tf.core.types import Seed
+from l2o_tf.estimators.base import EpisodeContext
 from l2o_tf.estimators.tbptt import TruncatedBackpropagation
 from l2o_tf.learned.dm import DMLSTM
 from l2o_tf.meta_training.episode import initial_meta_state, train_episode
@@ -57,9 +58,17 @@ def _package_training(optimizee: Optimizee, sizes: Sizes, kind: str) -> Run:
     runtime, _, backward = kind.partition("-")
     cell, meta_optimizer = DMLSTM(), Adam()
     estimator = TruncatedBackpropagation(sizes.unroll_length, backward=backward)
+    context = EpisodeContext(tf.constant(0), ())
     episode = compiled(
         lambda state, seed, count: train_episode(
-            cell, optimizee, estimator, meta_optimizer, state, seed, count
+            cell,
+            optimizee,
+            estimator,
+            meta_optimizer,
+            state,
+            seed,
+            count,
+            context,
         ),
         runtime == "xla",
     )
@@ -67,7 +76,7 @@ def _package_training(optimizee: Optimizee, sizes: Sizes, kind: str) -> Run:
     count = tf.constant(sizes.windows)
 
     def run(seed: Seed) -> float:
-        trained, report = episode(state, seed, count)
+        trained, report, _ = episode(state, seed, count)
         trained.meta_params.numpy()  # waits for the last meta-update
         return float(report.mean_loss.numpy())
 

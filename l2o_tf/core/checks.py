@@ -10,6 +10,19 @@ def _number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
+def integer(name: str, value: Any) -> int:
+    """Return `value` if it is an int.
+
+    Raises:
+        ValueError: otherwise.
+    """
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(
+            f"`{name}` must be an int. Received: {name}={value!r}."
+        )
+    return value
+
+
 def positive_int(name: str, value: Any) -> int:
     """Return `value` if it is an int >= 1.
 

@@ -5,10 +5,23 @@ from __future__ import annotations
 import abc
 from typing import NamedTuple
 
-from l2o_tf.core.types import Scalar, Vector
+from l2o_tf.core.types import Nest, Scalar, Seed, Vector
 from l2o_tf.optimizees.base import Optimizee
 from l2o_tf.optimizers.base import OptimizerCell
-from l2o_tf.unroll.carry import Carry
+from l2o_tf.unroll.carry import Carry, start_episode
+
+
+class EpisodeContext(NamedTuple):
+    """What an episode may know of the training around it.
+
+    Attributes:
+        episode: int32 scalar, episodes trained before this one.
+        memory: the learned optimizer's state where the last training or
+            validation run ended; `()` where nobody asks for it.
+    """
+
+    episode: Scalar
+    memory: Nest
 
 
 class Estimate(NamedTuple):
@@ -33,6 +46,21 @@ class MetaGradientEstimator(abc.ABC):
     """
 
     unroll_length: int
+
+    def start(
+        self,
+        cell: OptimizerCell,
+        optimizee: Optimizee,
+        seed: Seed,
+        context: EpisodeContext,
+    ) -> Carry:
+        """Return the carry before the first window of an episode."""
+        del context
+        return start_episode(cell, optimizee, seed)
+
+    def memory(self, carry: Carry) -> Nest:
+        """Return the learned optimizer's state in a carry of this kind."""
+        return carry.states
 
     @abc.abstractmethod
     def estimate(

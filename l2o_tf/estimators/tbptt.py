@@ -43,8 +43,8 @@ class TruncatedBackpropagation(MetaGradientEstimator):
             0.77 of the adjoint's time (L2O-DM on MLP-orig, 2 cores).
 
     Raises:
-        ValueError: if an argument is out of range, or the adjoint is asked for
-            second derivatives.
+        ValueError: if an argument is out of range, the meta-loss asks for
+            another window, or the adjoint is asked for second derivatives.
 
     References:
         Andrychowicz et al. 2016, section 2.1; Chen et al. 2020, section 3.
@@ -59,6 +59,7 @@ class TruncatedBackpropagation(MetaGradientEstimator):
     ) -> None:
         self.unroll_length = checks.positive_int("unroll_length", unroll_length)
         self.meta_loss = SumOfLosses() if meta_loss is None else meta_loss
+        self.meta_loss(tf.zeros([unroll_length + 1]))  # refuses a misfit now
         self.second_derivatives = second_derivatives
         default = "tape" if second_derivatives else "adjoint"
         self.backward = checks.one_of(

@@ -8,10 +8,10 @@ import tensorflow as tf
 
 from l2o_tf.core.numerics import all_finite, select
 from l2o_tf.core.types import Nest, Scalar, Seed, Vector
-from l2o_tf.estimators.base import MetaGradientEstimator
+from l2o_tf.estimators.base import EpisodeContext, MetaGradientEstimator
 from l2o_tf.optimizees.base import Optimizee
 from l2o_tf.optimizers.base import OptimizerCell, OptimizerInputs
-from l2o_tf.unroll.carry import Carry, start_episode
+from l2o_tf.unroll.carry import Carry
 
 
 class MetaState(NamedTuple):
@@ -88,7 +88,8 @@ def train_episode(
     state: MetaState,
     seed: Seed,
     num_windows: Scalar,
-) -> tuple[MetaState, EpisodeReport]:
+    context: EpisodeContext | None = None,
+) -> tuple[MetaState, EpisodeReport, Nest]:
     """Run an episode from its reset, with one meta-update per window.
 
     A function of its arguments alone: the same state and seed give the same
@@ -102,10 +103,15 @@ def train_episode(
         state: the `MetaState` to start from.
         seed: int32 `[2]`, of the episode.
         num_windows: int32 scalar, horizon / unroll_length.
+        context: what the estimator may know of the training so far. Defaults
+            to that of a first episode, without memory.
 
     Returns:
-        `(state, EpisodeReport)`.
+        `(state, EpisodeReport, memory)`; the learned optimizer's own state
+        where the episode ends.
     """
+    if context is None:
+        context = EpisodeContext(tf.constant(0), ())
 
     def body(
         i: Scalar, state: MetaState, carry: Carry, report: EpisodeReport
@@ -127,18 +133,19 @@ def train_episode(
         return i + 1, state, carry, report
 
     zero = tf.constant(0.0, state.meta_params.dtype)
-    _, state, _, report = tf.while_loop(
+    _, state, carry, report = tf.while_loop(
         lambda i, *_: i < num_windows,
         body,
         (
             tf.constant(0),
             state,
-            start_episode(cell, optimizee, seed),
+            estimator.start(cell, optimizee, seed, context),
             EpisodeReport(zero, zero, zero, tf.constant(0)),
         ),
     )
     count = tf.cast(num_windows, zero.dtype)
-    return state, report._replace(
+    report = report._replace(
         mean_loss=report.mean_loss / count,
         gradient_norm=report.gradient_norm / count,
     )
+    return state, report, estimator.memory(carry)

@@ -18,21 +18,25 @@ from l2o_tf.runtime.metrics import MetricsWriter
 from l2o_tf.runtime.progress import ProgressBar
 from l2o_tf.runtime.run_dir import RunDirectory
 
+_EPISODE = (
+    "episode",
+    "stage",
+    "horizon",
+    "last_loss",
+    "mean_meta_loss",
+    "gradient_norm",
+    "skipped_updates",
+    "meta_updates",
+)
 TABLES = {
-    "train": (
-        "episode",
-        "stage",
-        "horizon",
-        "last_loss",
-        "mean_meta_loss",
-        "gradient_norm",
-        "skipped_updates",
-        "meta_updates",
-    ),
+    "train": _EPISODE,
     "validation": ("validation", *Validation._fields),
     # Apart, because it is the one table that two equal runs do not share.
     "timing": ("episode", "seconds", "inner_steps_per_second"),
 }
+# Apart, because its losses are of other kinds: a teacher's and the distance
+# to it.
+IMITATION_TABLES = {"imitation": (*_EPISODE, "teacher")}
 
 
 class Run:
@@ -76,8 +80,11 @@ class Run:
         )
         self.quiet = quiet
         self.checkpoints = Checkpoints(directory.paths.checkpoints)
-        self.state, rows = self._resume()
-        self.metrics = MetricsWriter(directory.paths.metrics, TABLES)
+        tables = (
+            TABLES if trainer.imitation is None else TABLES | IMITATION_TABLES
+        )
+        self.state, rows = self._resume(tables)
+        self.metrics = MetricsWriter(directory.paths.metrics, tables)
         try:
             self.metrics.rewind(rows)
         except BaseException:
@@ -95,12 +102,14 @@ class Run:
     ) -> None:
         self.metrics.close()
 
-    def _resume(self) -> tuple[TrainingState, dict[str, int]]:
+    def _resume(
+        self, tables: Mapping[str, tuple[str, ...]]
+    ) -> tuple[TrainingState, dict[str, int]]:
         """Return the state to go on from, and the metrics rows before it."""
         state = self.trainer.initial_state()
         latest = self.checkpoints.latest()
         if latest is None:
-            return state, dict.fromkeys(TABLES, 0)
+            return state, dict.fromkeys(tables, 0)
         _, arrays, metadata = latest
         state = state.from_arrays(arrays, metadata["state"])
         return state, metadata["metrics"]
@@ -145,31 +154,38 @@ class Run:
     def _episode(self, bar: ProgressBar) -> None:
         stage = self.state.schedule
         horizon = self.trainer.schedule.horizon(stage)
+        teacher = self.trainer.teacher(self.state)
         start = time.perf_counter()
         self.state, report = self.trainer.train_one(self.state)
         seconds = time.perf_counter() - start
-        self._write_episode(stage.stage, horizon, report, seconds)
+        self._write_episode(stage.stage, horizon, teacher, report, seconds)
         bar.update(1, stage=stage.stage, horizon=horizon, loss=report.last_loss)
         due = self.state.episode % self.checkpoint_period == 0
         if due or self.state.phase is not Phase.EPISODE:
             self._checkpoint()
 
     def _write_episode(
-        self, stage: int, horizon: int, report: EpisodeReport, seconds: float
+        self,
+        stage: int,
+        horizon: int,
+        teacher: str | None,
+        report: EpisodeReport,
+        seconds: float,
     ) -> None:
-        self.metrics.write(
-            "train",
-            {
-                "episode": self.state.episode,
-                "stage": stage,
-                "horizon": horizon,
-                "last_loss": report.last_loss,
-                "mean_meta_loss": report.mean_loss,
-                "gradient_norm": report.gradient_norm,
-                "skipped_updates": report.skipped,
-                "meta_updates": int(self.state.meta.step),
-            },
-        )
+        row = {
+            "episode": self.state.episode,
+            "stage": stage,
+            "horizon": horizon,
+            "last_loss": report.last_loss,
+            "mean_meta_loss": report.mean_loss,
+            "gradient_norm": report.gradient_norm,
+            "skipped_updates": report.skipped,
+            "meta_updates": self.state.meta_updates,
+        }
+        if teacher is None:
+            self.metrics.write("train", row)
+        else:
+            self.metrics.write("imitation", {**row, "teacher": teacher})
         self.metrics.write(
             "timing",
             {
@@ -201,10 +217,7 @@ class Run:
 
     def _save_best(self, validation: Validation) -> None:
         facts = {**self.facts, "validation": validation._asdict()}
-        for name in ("weights", f"stage_{validation.stage}"):
-            save_weights(
-                self.directory.paths.best / f"{name}.npz",
-                self.trainer.cell,
-                self.state.best,
-                facts,
-            )
+        paths = self.directory.paths
+        stage = paths.best / f"stage_{validation.stage}.npz"
+        for path in (paths.weights, stage):
+            save_weights(path, self.trainer.cell, self.state.best, facts)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import enum
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from l2o_tf.core.types import Vector
+from l2o_tf.core.types import Nest, Scalar, Vector
 from l2o_tf.meta_training.episode import MetaState
 from l2o_tf.unroll.schedules import ScheduleState
 
@@ -24,16 +24,36 @@ class Phase(enum.Enum):
     DONE = "done"
 
 
+class SourceSlots(NamedTuple):
+    """A further trajectory source's part of the meta-optimizer.
+
+    Attributes:
+        slots: the meta-optimizer's state.
+        step: int32 scalar, meta-updates applied.
+    """
+
+    slots: Nest
+    step: Scalar
+
+
 @dataclasses.dataclass(frozen=True)
 class TrainingState:
     """A training run between two transitions.
 
     With the configuration it determines the rest of the run, bit for bit:
-    episodes start from a reset, so no carry outlives a transition, and every
-    random number comes from the run's seed and the counters here.
+    episodes start from a reset, so no carry outlives a transition but the
+    `memory`, and every random number comes from the run's seed and the
+    counters here.
+
+    A trajectory source is a number: 0 for the learned optimizer's own
+    trajectories, i + 1 for teacher i. All sources share the weights, each has
+    its own meta-optimizer slots.
 
     Attributes:
-        meta: weights, meta-optimizer slots, meta-updates applied.
+        meta: weights; slots and meta-updates applied of source 0.
+        others: the same without weights, of the sources 1, 2, ...
+        memory: the learned optimizer's state after the last ordinary episode
+            or validation run; `()` where no source asks for it.
         best: float `[M]`, the weights of the latest improvement.
         schedule: where the horizon schedule stands.
         phase: what comes next.
@@ -41,16 +61,45 @@ class TrainingState:
         validations: int, validations done, baselines included.
         skipped: int, meta-updates skipped because they were not finite.
         failed_in_a_row: int, latest episodes without a single applied update.
+        imitated: int, episodes of the sources 1, 2, ...
     """
 
     meta: MetaState
     best: Vector
     schedule: ScheduleState
+    others: tuple[SourceSlots, ...] = ()
+    memory: Nest = ()
     phase: Phase = Phase.EPISODE
     episode: int = 0
     validations: int = 0
     skipped: int = 0
     failed_in_a_row: int = 0
+    imitated: int = 0
+
+    @property
+    def meta_updates(self) -> int:
+        """Return the meta-updates applied, of all sources."""
+        steps = (self.meta.step, *(other.step for other in self.others))
+        return sum(int(step) for step in steps)
+
+    def meta_of(self, source: int) -> MetaState:
+        """Return the weights with the slots of a source."""
+        if source == 0:
+            return self.meta
+        return MetaState(self.meta.meta_params, *self.others[source - 1])
+
+    def with_meta(self, source: int, meta: MetaState) -> TrainingState:
+        """Return a copy with the weights and the slots of a source changed."""
+        if source == 0:
+            return self.replace(meta=meta)
+        others = list(self.others)
+        others[source - 1] = SourceSlots(meta.slots, meta.step)
+        weights = self.meta._replace(meta_params=meta.meta_params)
+        return self.replace(meta=weights, others=tuple(others))
+
+    @property
+    def _tensors(self) -> Nest:
+        return self.meta, self.best, self.others, self.memory
 
     def replace(self, **changes: Any) -> TrainingState:
         """Return a copy with some fields changed."""
@@ -58,7 +107,7 @@ class TrainingState:
 
     def to_arrays(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Return `(arrays, metadata)`: what a checkpoint stores."""
-        leaves = tf.nest.flatten((self.meta, self.best))
+        leaves = tf.nest.flatten(self._tensors)
         arrays = {
             f"state_{i:03d}": leaf.numpy() for i, leaf in enumerate(leaves)
         }
@@ -69,6 +118,7 @@ class TrainingState:
             "validations": self.validations,
             "skipped": self.skipped,
             "failed_in_a_row": self.failed_in_a_row,
+            "imitated": self.imitated,
         }
         return arrays, metadata
 
@@ -80,7 +130,7 @@ class TrainingState:
         Raises:
             ValueError: if the arrays are not those of such a state.
         """
-        leaves = tf.nest.flatten((self.meta, self.best))
+        leaves = tf.nest.flatten(self._tensors)
         expected = {
             f"state_{i:03d}": (tuple(leaf.shape), leaf.dtype.as_numpy_dtype)
             for i, leaf in enumerate(leaves)
@@ -88,14 +138,17 @@ class TrainingState:
         received = {k: (a.shape, a.dtype.type) for k, a in arrays.items()}
         if received != expected:
             raise ValueError(
-                "The checkpoint was written by another learned optimizer or "
-                f"meta-optimizer. Expected: {expected}. Received: {received}."
+                "The checkpoint was written by another learned optimizer, "
+                "meta-optimizer or set of teachers. "
+                f"Expected: {expected}. Received: {received}."
             )
-        meta, best = tf.nest.pack_sequence_as(
-            (self.meta, self.best),
+        meta, best, others, memory = tf.nest.pack_sequence_as(
+            self._tensors,
             [tf.constant(arrays[key]) for key in sorted(arrays)],
         )
         fields = dict(metadata)
         fields["schedule"] = ScheduleState(**fields["schedule"])
         fields["phase"] = Phase(fields["phase"])
-        return TrainingState(meta=meta, best=best, **fields)
+        return TrainingState(
+            meta=meta, best=best, others=others, memory=memory, **fields
+        )

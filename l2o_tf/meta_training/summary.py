@@ -14,10 +14,9 @@ import tensorflow as tf
 
 from l2o_tf.meta_training.state import TrainingState
 from l2o_tf.runtime import atomic
-from l2o_tf.runtime.run_dir import RunDirectoryError
+from l2o_tf.runtime.run_dir import RunDirectoryError, RunPaths
 
 FILE = "summary.json"
-WEIGHTS = "best/weights.npz"
 
 
 def versions() -> dict[str, str]:
@@ -33,7 +32,7 @@ def versions() -> dict[str, str]:
 def describe(state: TrainingState) -> str:
     """Say in one line how far a run is."""
     return (
-        f"{state.episode} episodes, {state.meta.step.numpy()} meta-updates "
+        f"{state.episode} episodes, {state.meta_updates} meta-updates "
         f"({state.skipped} skipped as not finite), "
         f"{state.validations} validations, stage {state.schedule.stage}"
     )
@@ -59,15 +58,17 @@ def write_summary(
     Raises:
         OSError: if it cannot be written.
     """
-    best = WEIGHTS if (run_dir / WEIGHTS).is_file() else None
+    best = RunPaths(run_dir).weights
     record = {
         "status": status,
         "episodes": state.episode,
-        "meta_updates": int(state.meta.step),
+        "meta_updates": state.meta_updates,
         "skipped_updates": state.skipped,
         "validations": state.validations,
         "stage": state.schedule.stage,
-        "best_weights": best,
+        "best_weights": (
+            best.relative_to(run_dir).as_posix() if best.is_file() else None
+        ),
         "command": command,
         "versions": versions(),
         **facts,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any, NamedTuple
 
@@ -10,21 +11,22 @@ import tensorflow as tf
 
 from l2o_tf.core import checks, seeds
 from l2o_tf.core.compile import compiled
-from l2o_tf.core.types import Seed
-from l2o_tf.estimators.base import MetaGradientEstimator
+from l2o_tf.core.types import Nest, Seed
+from l2o_tf.estimators.base import EpisodeContext, MetaGradientEstimator
 from l2o_tf.meta_training.episode import (
     EpisodeReport,
     MetaState,
     initial_meta_state,
     train_episode,
 )
-from l2o_tf.meta_training.state import Phase, TrainingState
+from l2o_tf.meta_training.state import Phase, SourceSlots, TrainingState
 from l2o_tf.optimizees.base import Optimizee
 from l2o_tf.optimizers.base import OptimizerCell
-from l2o_tf.unroll.rollout import final_loss
+from l2o_tf.techniques.imitation import Imitation
+from l2o_tf.unroll.rollout import final_loss_and_states
 from l2o_tf.unroll.schedules import HorizonSchedule, ScheduleState, Verdict
 
-_TRAIN, _VALID = range(2)
+_TRAIN, _VALID, _SOURCE = range(3)
 
 
 class NonFiniteError(RuntimeError):
@@ -77,6 +79,8 @@ class Trainer:
         validation_runs: int, episodes per validation. Defaults to 20.
         validation_optimizee: the problem to validate on. Defaults to
             `optimizee`.
+        imitation: an `Imitation`, which makes some episodes follow a teacher,
+            or None.
         seed: int, of every random number but the initial weights.
         jit_compile: bool, XLA or the graph runtime. Defaults to True, faster
             for the LSTM cells on CPU and GPU alike.
@@ -99,6 +103,7 @@ class Trainer:
         validation_period: int,
         validation_runs: int = 20,
         validation_optimizee: Optimizee | None = None,
+        imitation: Imitation | None = None,
         seed: int = 0,
         jit_compile: bool = True,
         max_failed_episodes: int = 20,
@@ -113,6 +118,8 @@ class Trainer:
             _check_kind(name, value, kind)
         if validation_optimizee is not None:
             _check_kind("validation_optimizee", validation_optimizee, Optimizee)
+        if imitation is not None:
+            _check_kind("imitation", imitation, Imitation)
         self.cell = cell
         self.optimizee = optimizee
         self.validation_optimizee = validation_optimizee or optimizee
@@ -134,35 +141,63 @@ class Trainer:
         self.jit_compile = jit_compile
         for horizon in schedule.horizons():
             _check_multiple(horizon, estimator.unroll_length)
-        self._initial = initial_meta_state(cell, meta_optimizer)
-        self._episode = compiled(self._train_episode, jit_compile)
+        self.imitation = imitation
+        teachers = (
+            ()
+            if imitation is None
+            else imitation.estimators(estimator.unroll_length)
+        )
+        self._keeps_memory = imitation is not None and imitation.keeps_memory
+        if self._keeps_memory:
+            _check_same_size(self.optimizee, self.validation_optimizee)
+        self._initial = self._initial_state(len(teachers))
+        self._episodes = [
+            compiled(functools.partial(self._train_episode, e), jit_compile)
+            for e in (estimator, *teachers)
+        ]
         self._validate_run = compiled(self._final_loss, jit_compile)
+
+    def _initial_state(self, num_teachers: int) -> TrainingState:
+        meta = initial_meta_state(self.cell, self.meta_optimizer)
+        memory = ()
+        if self._keeps_memory:
+            memory = self.cell.get_initial_state(self.optimizee.layout)
+        return TrainingState(
+            meta=meta,
+            best=meta.meta_params,
+            schedule=ScheduleState(),
+            others=num_teachers * (SourceSlots(meta.slots, meta.step),),
+            memory=memory,
+        )
 
     def initial_state(self) -> TrainingState:
         """Return the state before the first episode."""
-        return TrainingState(
-            meta=self._initial,
-            best=self._initial.meta_params,
-            schedule=ScheduleState(),
-        )
+        return self._initial
 
     def _train_episode(
-        self, state: MetaState, seed: Seed, num_windows: tf.Tensor
-    ) -> tuple[MetaState, EpisodeReport]:
-        return train_episode(
+        self,
+        estimator: MetaGradientEstimator,
+        state: MetaState,
+        seed: Seed,
+        num_windows: tf.Tensor,
+        context: EpisodeContext,
+    ) -> tuple[MetaState, EpisodeReport, Nest]:
+        state, report, memory = train_episode(
             self.cell,
             self.optimizee,
-            self.estimator,
+            estimator,
             self.meta_optimizer,
             state,
             seed,
             num_windows,
+            context,
         )
+        return state, report, memory if self._keeps_memory else ()
 
     def _final_loss(
         self, meta_params: tf.Tensor, seed: Seed, horizon: tf.Tensor
-    ) -> tf.Tensor:
-        return final_loss(
+    ) -> tuple[tf.Tensor, Nest]:
+        loss, states = final_loss_and_states(
             self.cell,
             self.validation_optimizee,
             self.cell.meta_layout.split(meta_params),
@@ -170,6 +205,24 @@ class Trainer:
             horizon,
             capacity=max(self.schedule.validation_horizons()),
         )
+        return loss, states if self._keeps_memory else ()
+
+    def _source(self, state: TrainingState) -> int:
+        """Return the trajectory source of the next episode."""
+        if self.imitation is None:
+            return 0
+        seed = seeds.fold_in(seeds.fold_in(self._seed, _SOURCE), state.episode)
+        teacher = self.imitation.choose(
+            seed, state.schedule.stage, state.imitated
+        )
+        return 0 if teacher is None else teacher + 1
+
+    def teacher(self, state: TrainingState) -> str | None:
+        """Return the name of the next episode's teacher, None without one."""
+        source = self._source(state)
+        if self.imitation is None or source == 0:
+            return None
+        return self.imitation.names[source - 1]
 
     def train_one(
         self, state: TrainingState
@@ -188,13 +241,18 @@ class Trainer:
             // self.estimator.unroll_length
         )
         seed = seeds.fold_in(seeds.fold_in(self._seed, _TRAIN), state.episode)
-        meta, report = self._episode(
-            state.meta, seed, tf.constant(windows, tf.int32)
+        source = self._source(state)
+        meta, report, memory = self._episodes[source](
+            state.meta_of(source),
+            seed,
+            tf.constant(windows, tf.int32),
+            EpisodeContext(tf.constant(state.episode), state.memory),
         )
         report = tf.nest.map_structure(lambda t: t.numpy().item(), report)
         failed = report.skipped == windows
-        state = state.replace(
-            meta=meta,
+        state = state.with_meta(source, meta).replace(
+            memory=memory if source == 0 else state.memory,
+            imitated=state.imitated + (source > 0),
             episode=state.episode + 1,
             skipped=state.skipped + report.skipped,
             failed_in_a_row=state.failed_in_a_row + 1 if failed else 0,
@@ -220,14 +278,19 @@ class Trainer:
         over = state.episode >= self.num_episodes
         return Phase.DONE if over else Phase.EPISODE
 
-    def validation_run(self, state: TrainingState, run: int) -> float:
-        """Run episode number `run` of the validation that is due."""
+    def _run_validation(
+        self, state: TrainingState, run: int
+    ) -> tuple[tf.Tensor, Nest]:
         seed = seeds.fold_in(self._seed, _VALID)
         seed = seeds.fold_in(seeds.fold_in(seed, state.validations), run)
         horizon = self.schedule.validation_horizon(state.schedule)
-        loss = self._validate_run(
+        return self._validate_run(
             state.meta.meta_params, seed, tf.constant(horizon, tf.int32)
         )
+
+    def validation_run(self, state: TrainingState, run: int) -> float:
+        """Run episode number `run` of the validation that is due."""
+        loss, _ = self._run_validation(state, run)
         return loss.numpy().item()
 
     def judge(
@@ -248,6 +311,10 @@ class Trainer:
         # `fsum` is exact, and refuses inf - inf.
         cost = math.fsum(losses) if finite else sum(losses)
         kind, asked = state.phase.value, state.schedule
+        if self._keeps_memory:
+            # Run once more for its state: a judge of losses stays resumable.
+            _, memory = self._run_validation(state, len(losses) - 1)
+            state = state.replace(memory=memory)
         if state.phase is Phase.BASELINE:
             schedule = self.schedule.start_stage(asked, cost)
             verdict, phase = "start", self._next_episode_or_end(state)
@@ -296,4 +363,14 @@ def _check_multiple(horizon: int, unroll_length: int) -> None:
             "`horizon` must be a multiple of `unroll_length`. Received: "
             f"horizon={horizon}, unroll_length={unroll_length}. "
             f"Use {use}{low + unroll_length}."
+        )
+
+
+def _check_same_size(trained: Optimizee, validated: Optimizee) -> None:
+    if trained.layout.size != validated.layout.size:
+        raise ValueError(
+            "An imitation that starts from the last run's state needs one "
+            "number of coordinates in training and validation. Received: "
+            f"optimizee of {trained.layout.size}, validation_optimizee of "
+            f"{validated.layout.size}. Set Imitation.initial_state = 'zero'."
         )

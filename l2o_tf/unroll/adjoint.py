@@ -26,6 +26,11 @@ Cotangent = Callable[
 ]
 
 
+def _floats(states: Nest) -> list[tf.Tensor]:
+    """Return the tensors of a state that a derivative can pass through."""
+    return [s for s in tf.nest.flatten(states) if s.dtype.is_floating]
+
+
 def cell_adjoint(
     cell: OptimizerCell,
     meta_params: tuple[tf.Tensor, ...],
@@ -54,26 +59,24 @@ def cell_adjoint(
     """
 
     def body(
-        i: Scalar, accumulator: Nest, d_states: Nest, d_meta: tuple
-    ) -> tuple[Scalar, Nest, Nest, tuple]:
+        i: Scalar, accumulator: Nest, d_states: list, d_meta: tuple
+    ) -> tuple[Scalar, Nest, list, tuple]:
         t = length - 1 - i
         now = tf.nest.map_structure(lambda stack: stack[t], (inputs, states))
         with tf.GradientTape() as tape:
-            tape.watch((meta_params, now[1]))
+            tape.watch((meta_params, _floats(now[1])))
             update, new_states = cell.stateless_update(meta_params, *now)
         d_update, accumulator = cotangent(t, now[0], update, accumulator)
         d_meta_t, d_states = tape.gradient(
-            (update, new_states),
-            (meta_params, now[1]),
+            (update, _floats(new_states)),
+            (meta_params, _floats(now[1])),
             output_gradients=(d_update, d_states),
             unconnected_gradients=tf.UnconnectedGradients.ZERO,
         )
         d_meta = tf.nest.map_structure(tf.add, d_meta, d_meta_t)
         return i + 1, accumulator, d_states, d_meta
 
-    last_states = tf.nest.map_structure(
-        lambda stack: tf.zeros_like(stack[0]), states
-    )
+    last_states = [tf.zeros_like(stack[0]) for stack in _floats(states)]
     zeros = tf.nest.map_structure(tf.zeros_like, meta_params)
     *_, d_meta = tf.while_loop(
         lambda i, *_: i < length,

@@ -11,7 +11,7 @@ from l2o_tf.core.types import Nest, Scalar, Seed, Vector
 from l2o_tf.optimizees.base import Optimizee
 from l2o_tf.optimizers.base import OptimizerCell
 
-_RESET, _BATCH, _BOUNDARY = range(3)
+_RESET, _BATCH, _BOUNDARY, _CHOICE = range(4)
 
 
 class Carry(NamedTuple):
@@ -58,3 +58,8 @@ def boundary_seed(carry: Carry) -> Seed:
     on two minibatches (spec dm_rnnprop.md 4.1).
     """
     return seeds.fold_in(seeds.fold_in(carry.seed, _BOUNDARY), carry.step)
+
+
+def choice_seed(carry: Carry) -> Seed:
+    """Return the seed of an episode's choices between optimizers."""
+    return seeds.fold_in(carry.seed, _CHOICE)

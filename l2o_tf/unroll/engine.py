@@ -25,6 +25,7 @@ class Step(NamedTuple):
     Attributes:
         loss: float scalar, f_t, differentiable (`inputs.loss` may not be).
         inputs: the `OptimizerInputs` the cell was given.
+        params: float `[N]`, the params before the step.
         states: the cell's state before the step.
         update: float `[N]`, what was added to the params.
         next_params: float `[N]`, the params after the step.
@@ -34,6 +35,7 @@ class Step(NamedTuple):
 
     loss: Scalar
     inputs: OptimizerInputs
+    params: Vector
     states: Nest
     update: Vector
     next_params: Vector
@@ -83,6 +85,7 @@ def inner_step(
     step = Step(
         loss=loss,
         inputs=inputs,
+        params=carry.params,
         states=carry.states,
         update=update,
         next_params=carry.params + update,

@@ -12,6 +12,7 @@ import abc
 import gin
 import tensorflow as tf
 
+from l2o_tf.core import checks
 from l2o_tf.core.types import Scalar
 
 
@@ -41,3 +42,31 @@ class SumOfLosses(MetaLoss):
     def __call__(self, losses: tf.Tensor) -> Scalar:
         """Compute the sum."""
         return tf.reduce_sum(losses)
+
+
+@gin.register(module="l2o_tf.unroll")
+class LossAt(MetaLoss):
+    """Take one loss of the window, f(x_index), and leave the others.
+
+    Args:
+        index: int, from 0 to U, or negative to count from the end: -1 is
+            f(x_U), where the window ends; -2 is the last loss that is measured
+            before an update, the choice of Lv et al. 2017's program. Defaults
+            to -1.
+
+    Raises:
+        ValueError: if `index` is not an int, or outside of the window.
+    """
+
+    def __init__(self, index: int = -1) -> None:
+        self.index = checks.integer("index", index)
+
+    def __call__(self, losses: tf.Tensor) -> Scalar:
+        """Pick the loss."""
+        count = int(losses.shape[0])
+        if not -count <= self.index < count:
+            raise ValueError(
+                f"A window of {count - 1} steps has the losses 0 to "
+                f"{count - 1}. Received: index={self.index}."
+            )
+        return losses[self.index]

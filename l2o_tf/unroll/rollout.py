@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from l2o_tf.core.types import Scalar, Seed
+from l2o_tf.core.types import Nest, Scalar, Seed
 from l2o_tf.optimizees.base import Optimizee
 from l2o_tf.optimizers.base import OptimizerCell
 from l2o_tf.unroll.carry import start_episode
 from l2o_tf.unroll.engine import last_loss, unroll
 
 
-def final_loss(
+def final_loss_and_states(
     cell: OptimizerCell,
     optimizee: Optimizee,
     meta_params: tuple[tf.Tensor, ...] | None,
     seed: Seed,
     length: Scalar,
     capacity: int,
-) -> Scalar:
-    """Run one episode from its reset and return the loss where it ends.
+) -> tuple[Scalar, Nest]:
+    """Run one episode from its reset; return what is there where it ends.
 
     Args:
         cell: the optimizer.
@@ -30,7 +30,8 @@ def final_loss(
         capacity: int, the largest `length`.
 
     Returns:
-        f(x_length) on one fresh minibatch (spec dm_rnnprop.md 5.3).
+        `(loss, states)`: f(x_length) on one fresh minibatch (spec
+        dm_rnnprop.md 5.3), and the optimizer's state.
     """
     carry, _ = unroll(
         cell,
@@ -40,4 +41,18 @@ def final_loss(
         meta_params=meta_params,
         capacity=capacity,
     )
-    return last_loss(optimizee, carry)
+    return last_loss(optimizee, carry), carry.states
+
+
+def final_loss(
+    cell: OptimizerCell,
+    optimizee: Optimizee,
+    meta_params: tuple[tf.Tensor, ...] | None,
+    seed: Seed,
+    length: Scalar,
+    capacity: int,
+) -> Scalar:
+    """Return the loss alone of `final_loss_and_states`."""
+    return final_loss_and_states(
+        cell, optimizee, meta_params, seed, length, capacity
+    )[0]

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from conformance.registry import CELLS, ESTIMATORS, OPTIMIZEES, SEED, each
+from conformance.registry import (
+    CELLS,
+    ESTIMATORS,
+    OPTIMIZEES,
+    SEED,
+    each,
+    start,
+)
 
 from l2o_tf.core import seeds
 from l2o_tf.core.compile import compiled
@@ -26,8 +33,8 @@ def test_an_episode_repeats_bit_for_bit(entry):
 
     def episode(seed):
         cell = entry.build()
-        start = start_episode(cell, problem, seed)
-        return unroll(cell, problem, start, 4, collect=lambda s: s.loss)
+        carry = start_episode(cell, problem, seed)
+        return unroll(cell, problem, carry, 4, collect=lambda s: s.loss)
 
     first, again, other = (episode(seed) for seed in (SEED, SEED, OTHER))
     assert_same_bits(first, again)
@@ -55,7 +62,7 @@ def test_an_estimate_repeats_bit_for_bit(entry, jit_compile):
     estimator = entry.build()
     run = compiled(
         lambda weights, seed: estimator.estimate(
-            cell, problem, weights, start_episode(cell, problem, seed)
+            cell, problem, weights, start(estimator, cell, problem, seed)
         ),
         jit_compile,
     )

@@ -10,20 +10,35 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import pytest
+import tensorflow as tf
 
 from l2o_tf.core import seeds
 from l2o_tf.datasets.synthetic import synthetic_images
+from l2o_tf.estimators.base import EpisodeContext
+from l2o_tf.estimators.imitation import ImitationGradient
 from l2o_tf.estimators.tbptt import TruncatedBackpropagation
 from l2o_tf.learned.dm import DMLSTM
 from l2o_tf.learned.learnable_sgd import LearnableSGD
+from l2o_tf.learned.rnnprop import RNNprop
+from l2o_tf.optimizees.combination import Sum
+from l2o_tf.optimizees.confocal import ConfocalMicroscopy
+from l2o_tf.optimizees.conv import ConvNet
+from l2o_tf.optimizees.convex import ConvexQuadratic
+from l2o_tf.optimizees.lasso import Lasso
+from l2o_tf.optimizees.lenet import LeNet
 from l2o_tf.optimizees.mlp import MLP
+from l2o_tf.optimizees.nas_cell import NASCell
 from l2o_tf.optimizees.quadratics import Quadratic, Simple
+from l2o_tf.optimizees.rastrigin import Rastrigin
+from l2o_tf.optimizees.square_cos import SquareCos
+from l2o_tf.optimizees.vgg import VGG16
 from l2o_tf.optimizers.adagrad import Adagrad
 from l2o_tf.optimizers.adam import Adam
 from l2o_tf.optimizers.momentum import Momentum
 from l2o_tf.optimizers.rmsprop import RMSProp
 from l2o_tf.optimizers.sgd import SGD
 from l2o_tf.techniques.random_scaling import RandomScaling
+from l2o_tf.techniques.self_improving import SelfImproving, StepwiseMixture
 
 SEED = seeds.make_seed(7)
 
@@ -33,15 +48,40 @@ class Entry(NamedTuple):
 
     Attributes:
         kind: the class.
-        arguments: dict, of its constructor.
+        arguments: dict, of its constructor; an entry in the place of an object
+            is built with it, of the same dtype.
     """
 
     kind: type
     arguments: dict[str, Any]
 
     def build(self, **more):
-        return self.kind(**self.arguments, **more)
+        of_parts = {k: v for k, v in more.items() if k == "dtype"}
+        arguments = {
+            name: _built(value, of_parts)
+            for name, value in self.arguments.items()
+        }
+        return self.kind(**arguments, **more)
 
+
+def _built(value, more):
+    if isinstance(value, Entry):
+        return value.build(**more)
+    if type(value) is tuple:
+        return tuple(_built(part, more) for part in value)
+    return value
+
+
+_AUXILIARIES = (
+    Entry(SGD, {"learning_rate": 0.05}),
+    Entry(Adam, {"learning_rate": 0.05}),
+)
+_RNNPROP = {
+    "units": (3,),
+    "projection_units": 2,
+    "output_scale": 0.3,
+    "seed": 1,
+}
 
 CELLS = {
     "dm": Entry(DMLSTM, {"units": (3, 2), "output_scale": 0.3, "seed": 1}),
@@ -56,16 +96,64 @@ CELLS = {
     "adam": Entry(Adam, {"learning_rate": 0.05}),
     "rmsprop": Entry(RMSProp, {"learning_rate": 0.05, "momentum": 0.5}),
     "adagrad": Entry(Adagrad, {"learning_rate": 0.05}),
+    "rnnprop": Entry(RNNprop, _RNNPROP),
+    "rnnprop_lv": Entry(
+        RNNprop,
+        {
+            **_RNNPROP,
+            "output_scale": -0.1,
+            "gradient_first": True,
+            "initial_weights": "lv",
+        },
+    ),
+    "mixture": Entry(
+        StepwiseMixture,
+        {
+            "learner": Entry(
+                DMLSTM, {"units": (2,), "output_scale": 0.3, "seed": 1}
+            ),
+            "auxiliaries": _AUXILIARIES,
+            "probability": 0.3,
+            "seed": 95,
+        },
+    ),
 }
 
 _DATA = synthetic_images(height=2, width=2)
 _MLP = {"dataset": _DATA, "split": "train", "hidden": (2,), "batch_size": 4}
+_IMAGES = {
+    "dataset": synthetic_images(height=8, width=8),
+    "split": "train",
+    "batch_size": 4,
+    "init_stddev": 0.5,
+}
+_CONV = {**_IMAGES, "filters": (2, 2), "kernels": (3, 2), "strides": (1, 1)}
+_LENET = {**_IMAGES, "filters": (2, 2), "kernel": 2, "units": (3,)}
 
 OPTIMIZEES = {
     "mlp": Entry(MLP, {**_MLP, "init_stddev": 0.5}),
     "mlp_relu": Entry(MLP, {**_MLP, "activation": "relu", "init_stddev": 0.5}),
+    "conv": Entry(ConvNet, _CONV),
+    "conv_plain": Entry(
+        ConvNet, {**_CONV, "batch_norm": False, "relu_logits": False}
+    ),
+    "nas_cell": Entry(NASCell, {**_IMAGES, "filters": 1}),
+    "lenet": Entry(LeNet, _LENET),
+    "lenet_plain": Entry(LeNet, {**_LENET, "batch_norm": False}),
+    "vgg": Entry(VGG16, {**_IMAGES, "widths": ((1,), (2,))}),
     "quadratic": Entry(Quadratic, {"batch_size": 3, "dim": 2}),
     "simple": Entry(Simple, {}),
+    "square_cos": Entry(SquareCos, {"batch_size": 3, "dim": 2}),
+    "confocal": Entry(
+        ConfocalMicroscopy, {"batch_size": 2, "points": 2, "roi": (3, 4, 5)}
+    ),
+    "lasso": Entry(Lasso, {"batch_size": 3, "dim": 2}),
+    "rastrigin": Entry(Rastrigin, {"batch_size": 3, "dim": 2}),
+    "convex_quadratic": Entry(ConvexQuadratic, {"dim": 4, "start_bound": 1.0}),
+    "sum": Entry(
+        Sum,
+        {"optimizees": (MLP(**_MLP, init_stddev=0.5), ConvexQuadratic(4, 1.0))},
+    ),
     "random_scaling": Entry(
         RandomScaling,
         {"optimizee": MLP(**_MLP, init_stddev=0.5), "log_scale_bound": 1.0},
@@ -81,7 +169,24 @@ ESTIMATORS = {
         TruncatedBackpropagation,
         {"unroll_length": 3, "second_derivatives": True},
     ),
+    "imitation": Entry(
+        ImitationGradient, {"teacher": SGD(0.5), "unroll_length": 3}
+    ),
+    "self_improving": Entry(
+        SelfImproving,
+        {
+            "estimator": TruncatedBackpropagation(3),
+            "auxiliaries": (SGD(0.05), Adam(0.05)),
+        },
+    ),
 }
+
+
+def start(estimator, cell, optimizee, seed=SEED):
+    """Return the carry before an estimator's first window of episode 0."""
+    context = EpisodeContext(tf.constant(0), ())
+    return estimator.start(cell, optimizee, seed, context)
+
 
 COORDINATEWISE = frozenset(CELLS)
 """The cells whose update of a coordinate sees no other coordinate."""

@@ -2,12 +2,18 @@
 
 import numpy as np
 import pytest
-from conformance.registry import CELLS, ESTIMATORS, OPTIMIZEES, SEED, each
+from conformance.registry import (
+    CELLS,
+    ESTIMATORS,
+    OPTIMIZEES,
+    SEED,
+    each,
+    start,
+)
 from support.cells import make_inputs, vector_layout
 from support.execution import count_traces
 
 from l2o_tf.core import seeds
-from l2o_tf.unroll.carry import start_episode
 
 OTHER = seeds.make_seed(99)
 
@@ -41,13 +47,13 @@ def test_an_estimator_is_traced_once_from_window_to_window(entry, jit_compile):
     cell, problem = CELLS["dm"].build(), OPTIMIZEES["mlp"].build()
     estimator = entry.build()
     weights = cell.meta_params()
-    start = start_episode(cell, problem, SEED)
-    _, later = estimator.estimate(cell, problem, weights, start)
+    first = start(estimator, cell, problem)
+    _, later = estimator.estimate(cell, problem, weights, first)
     traces = count_traces(
         lambda weights, carry: estimator.estimate(
             cell, problem, weights, carry
         ),
-        (weights, start),
+        (weights, first),
         (2.0 * weights, later),
         jit_compile=jit_compile,
     )

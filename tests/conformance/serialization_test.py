@@ -19,6 +19,9 @@ def copy_by_keras(cell):
     return keras.saving.deserialize_keras_object(json.loads(json.dumps(record)))
 
 
+PARTS = ("learner", "auxiliaries")
+"""The arguments that are cells; their configurations are compared above."""
+
 each_way = pytest.mark.parametrize("copy", [copy_by_config, copy_by_keras])
 
 
@@ -31,7 +34,8 @@ def test_a_copy_has_the_same_configuration(entry, copy):
     assert twin is not cell
     assert twin.get_config() == cell.get_config()
     for argument, value in entry.arguments.items():
-        assert twin.get_config()[argument] == value
+        if argument not in PARTS:
+            assert twin.get_config()[argument] == value
     assert twin.name == "a_name"
     assert twin.compute_dtype == "float64"
 

@@ -3,12 +3,18 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from conformance.registry import CELLS, ESTIMATORS, OPTIMIZEES, SEED, each
+from conformance.registry import (
+    CELLS,
+    ESTIMATORS,
+    OPTIMIZEES,
+    SEED,
+    each,
+    start,
+)
 from support.cells import make_inputs, vector_layout
 from support.execution import assert_same_everywhere
 
 from l2o_tf.core import seeds
-from l2o_tf.unroll.carry import start_episode
 
 
 @each(CELLS)
@@ -59,7 +65,7 @@ def test_an_estimator_agrees_everywhere(entry, name):
             cell, problem, weights, carry
         ),
         cell.meta_params(),
-        start_episode(cell, problem, SEED),
+        start(estimator, cell, problem),
         rtol=1e-5,
         atol=1e-5,
     )

@@ -10,6 +10,20 @@ from hypothesis import strategies as st
 from l2o_tf.core import checks
 
 
+@given(st.integers(-(10**12), 10**12))
+def test_an_int_comes_back(value):
+    assert checks.integer("index", value) == value
+
+
+@pytest.mark.parametrize("value", [2.0, True, False, "3", None, math.nan])
+def test_anything_but_an_int_is_refused(value):
+    with pytest.raises(ValueError, match="Received: ") as caught:
+        checks.integer("index", value)
+    assert str(caught.value) == (
+        f"`index` must be an int. Received: index={value!r}."
+    )
+
+
 @given(st.integers(1, 10**12))
 def test_a_positive_int_comes_back(value):
     assert checks.positive_int("size", value) == value

@@ -12,7 +12,7 @@ from l2o_tf.estimators.tbptt import TruncatedBackpropagation
 from l2o_tf.learned.dm import DMLSTM
 from l2o_tf.learned.learnable_sgd import LearnableSGD
 from l2o_tf.unroll.carry import start_episode
-from l2o_tf.unroll.meta_losses import MetaLoss
+from l2o_tf.unroll.meta_losses import LossAt, MetaLoss
 
 QUADRATIC = DiagonalQuadratic([0.5, 1.0, 3.0], [1.0, -2.0, 0.7])
 
@@ -156,3 +156,9 @@ def test_a_window_is_a_positive_int(length):
 def test_backward_is_one_of_two_words():
     with pytest.raises(ValueError, match="Received: backward='bptt'"):
         TruncatedBackpropagation(backward="bptt")
+
+
+@pytest.mark.parametrize("index", [4, -5])
+def test_a_meta_loss_of_another_window_is_refused_at_once(index):
+    with pytest.raises(ValueError, match=f"Received: index={index}"):
+        TruncatedBackpropagation(3, meta_loss=LossAt(index))

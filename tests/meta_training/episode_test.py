@@ -13,6 +13,7 @@ from support.small_problem import (
 
 from l2o_tf.core import seeds
 from l2o_tf.core.compile import compiled
+from l2o_tf.estimators.base import EpisodeContext
 from l2o_tf.estimators.tbptt import TruncatedBackpropagation
 from l2o_tf.learned.dm import DMLSTM
 from l2o_tf.learned.learnable_sgd import LearnableSGD
@@ -29,6 +30,7 @@ from l2o_tf.optimizers.momentum import Momentum
 from l2o_tf.unroll.carry import start_episode
 
 ADAM = Adam(0.001)
+CONTEXT = EpisodeContext(tf.constant(0), ())
 
 
 def some_state(size=4, step=7):
@@ -131,7 +133,7 @@ def test_an_episode_is_the_loop_of_estimates_and_meta_updates(
     weights, slots, estimates = by_hand(
         cell, optimizee, estimator, meta_optimizer, seed, windows=5
     )
-    state, report = train_episode(
+    state, report, _ = train_episode(
         cell,
         optimizee,
         estimator,
@@ -139,6 +141,7 @@ def test_an_episode_is_the_loop_of_estimates_and_meta_updates(
         initial_meta_state(cell, meta_optimizer),
         seed,
         tf.constant(5),
+        CONTEXT,
     )
     np.testing.assert_allclose(state.meta_params, weights, rtol=1e-6)
     for a, b in zip(
@@ -166,13 +169,20 @@ def test_two_windows_reach_the_weights_of_the_original_program(jit_compile):
     estimator = TruncatedBackpropagation(20)
     run = compiled(
         lambda state, n: train_episode(
-            cell, problem, estimator, ADAM, state, seeds.make_seed(0), n
+            cell,
+            problem,
+            estimator,
+            ADAM,
+            state,
+            seeds.make_seed(0),
+            n,
+            CONTEXT,
         ),
         jit_compile,
     )
     first = initial_meta_state(cell, ADAM)
     for windows in (1, 2):
-        state, report = run(first, tf.constant(windows))
+        state, report, _ = run(first, tf.constant(windows))
         expected = flat_weights(golden, f"dm_meta_w{windows - 1}")
         # A step is 1e-3; the fixture's weights are rounded by up to 1.2e-7.
         error = np.abs(state.meta_params - expected).max()
@@ -194,7 +204,7 @@ def test_an_episode_is_the_same_eagerly_in_a_graph_and_under_xla(cell):
     estimator = TruncatedBackpropagation(4)
     assert_same_everywhere(
         lambda state, seed, n: train_episode(
-            cell, optimizee, estimator, ADAM, state, seed, n
+            cell, optimizee, estimator, ADAM, state, seed, n, CONTEXT
         ),
         initial_meta_state(cell, ADAM),
         seeds.make_seed(3),
@@ -207,7 +217,14 @@ def test_every_number_of_windows_shares_one_trace():
     cell, estimator = LearnableSGD(), TruncatedBackpropagation(2)
     traces = count_traces(
         lambda state, n: train_episode(
-            cell, Simple(), estimator, ADAM, state, seeds.make_seed(0), n
+            cell,
+            Simple(),
+            estimator,
+            ADAM,
+            state,
+            seeds.make_seed(0),
+            n,
+            CONTEXT,
         ),
         *[(initial_meta_state(cell, ADAM), tf.constant(n)) for n in (1, 5, 25)],
     )
@@ -218,7 +235,7 @@ def test_the_seed_decides_the_episode():
     cell, estimator = LearnableSGD(), TruncatedBackpropagation(2)
 
     def weights(seed):
-        state, _ = train_episode(
+        state, *_ = train_episode(
             cell,
             Quadratic(2, 3),
             estimator,
@@ -226,6 +243,7 @@ def test_the_seed_decides_the_episode():
             initial_meta_state(cell, ADAM),
             seeds.make_seed(seed),
             tf.constant(2),
+            CONTEXT,
         )
         return bits(state)
 
@@ -257,10 +275,11 @@ def test_only_the_windows_that_are_not_finite_are_skipped():
             first,
             seeds.make_seed(0),
             tf.constant(windows),
+            CONTEXT,
         )
 
-    one, _ = run(1)
-    four, report = run(4)
+    one, *_ = run(1)
+    four, report, _ = run(4)
     assert report.skipped.numpy() == 3
     assert four.step.numpy() == 1
     assert bits(four) == bits(one)

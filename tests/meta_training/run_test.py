@@ -60,6 +60,16 @@ DETERMINISTIC = {
         "checkpoint before 2 SIGKILL",
     ],
 }
+IMITATING = {
+    "imitating_whole": [],
+    "imitating_killed": [
+        "episode after 5 SIGKILL",
+        "metric before 9 SIGKILL",
+        "validation_run after 2 SIGKILL",
+        "judge after 1 SIGTERM",
+        "checkpoint after 3 SIGKILL",
+    ],
+}
 _DELAYS = np.random.default_rng(0).uniform(0.0, 1.0, 4)
 RANDOM = {
     f"random_{i}": [f"delay {d:.3f} SIGKILL" for d in _DELAYS[i : i + 2]]
@@ -71,7 +81,7 @@ RANDOM = {
 def runs(tmp_path_factory):
     """Run everything in one process; return the folder and how it ended."""
     folder = tmp_path_factory.mktemp("runs")
-    plan = {"whole": [], **DETERMINISTIC, **RANDOM}
+    plan = {"whole": [], **DETERMINISTIC, **RANDOM, **IMITATING}
     done = subprocess.run(
         [
             sys.executable,
@@ -94,6 +104,7 @@ def record(path):
         *path.glob("best/*"),
         path / "metrics" / "train.csv",
         path / "metrics" / "validation.csv",
+        *path.glob("metrics/imitation.csv"),
         max(path.glob("checkpoints/*.npz")),
     ]
     return {str(f.relative_to(path)): f.read_bytes() for f in files}
@@ -127,6 +138,31 @@ def test_a_run_killed_or_stopped_at_a_moment_ends_the_same(name, runs):
     assert ends[name] == [*expected, DONE]
     assert record(folder / name) == record(folder / "whole")
     assert not list((folder / name).rglob("*.partial"))
+
+
+def test_a_run_with_teachers_that_was_killed_ends_the_same(runs):
+    folder, ends = runs
+    assert ends["imitating_whole"] == [DONE]
+    assert ends["imitating_killed"] == [*3 * [SIGKILL], SAVED, SIGKILL, DONE]
+    whole = folder / "imitating_whole"
+    assert record(folder / "imitating_killed") == record(whole)
+    assert "metrics/imitation.csv" in record(whole)
+
+
+def test_a_run_with_teachers_keeps_their_episodes_in_their_own_table(runs):
+    folder, _ = runs
+    own = read_table(folder / "imitating_whole", "train")
+    taught = read_table(folder / "imitating_whole", "imitation")
+    numbers = sorted(int(row["episode"]) for row in own + taught)
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert len(own) > 3
+    assert len(taught) > 3
+    # round robin
+    names = [row["teacher"] for row in taught]
+    assert names == (["adam", "sgd"] * len(names))[: len(names)]
+    timing = read_table(folder / "imitating_whole", "timing")
+    assert len(timing) == len(numbers)
+    assert not (folder / "whole" / "metrics" / "imitation.csv").exists()
 
 
 @pytest.mark.parametrize("name", RANDOM)

@@ -14,6 +14,7 @@ from l2o_tf.meta_training.trainer import NonFiniteError, Trainer
 from l2o_tf.optimizees.quadratics import Quadratic, Simple
 from l2o_tf.optimizers.adam import Adam
 from l2o_tf.techniques.curriculum import Curriculum
+from l2o_tf.techniques.imitation import Imitation
 from l2o_tf.unroll.schedules import FixedHorizon, ScheduleState
 
 
@@ -217,7 +218,7 @@ def test_all_stages_share_one_trace(jit_compile):
         state, _ = trainer.train_one(state)
         trainer.validation_run(state, 0)
     assert state.meta.step.numpy() == 1 + 2 + 3
-    assert trainer._episode.experimental_get_tracing_count() == 1
+    assert trainer._episodes[0].experimental_get_tracing_count() == 1
     assert trainer._validate_run.experimental_get_tracing_count() == 1
 
 
@@ -321,6 +322,7 @@ def test_a_cell_without_weights_is_refused():
         ("schedule", Curriculum),
         ("meta_optimizer", "adam"),
         ("validation_optimizee", Quadratic),
+        ("imitation", Imitation),
     ],
 )
 def test_an_argument_of_another_kind_is_refused(name, value):

@@ -1,10 +1,11 @@
-"""A float64 quadratic whose unrolls with `LearnableSGD` are known exactly."""
+"""Float64 quadratics whose unrolls with `LearnableSGD` are known exactly."""
 
 from __future__ import annotations
 
 import numpy as np
 import tensorflow as tf
 
+from l2o_tf.core import seeds
 from l2o_tf.core.layout import Layout
 from l2o_tf.optimizees.base import Optimizee
 
@@ -51,3 +52,13 @@ class DiagonalQuadratic(Optimizee):
             slope = -t * self.h * (1 - eta * self.h) ** (t - 1) * self.x0
             total += np.sum(self.h * self.at(eta, t) * slope)
         return total
+
+
+class NoisyQuadratic(DiagonalQuadratic):
+    """f(x; b) = 1/2 sum_i h_i (x_i - b_i)^2, every minibatch its own b."""
+
+    def sample(self, seed):
+        return tf.cast(seeds.normal(seed, self.h.shape), self.h.dtype)
+
+    def loss(self, params, constants, batch):
+        return 0.5 * tf.reduce_sum(self.h * (params - batch) ** 2)

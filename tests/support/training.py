@@ -7,7 +7,9 @@ from l2o_tf.learned.dm import DMLSTM
 from l2o_tf.meta_training.trainer import Trainer
 from l2o_tf.optimizees.quadratics import Quadratic
 from l2o_tf.optimizers.adam import Adam
+from l2o_tf.optimizers.sgd import SGD
 from l2o_tf.techniques.curriculum import Curriculum
+from l2o_tf.techniques.imitation import Imitation
 
 
 def arguments(**changes):
@@ -29,6 +31,14 @@ def arguments(**changes):
 def small_trainer(**changes):
     """Return a trainer that needs milliseconds."""
     return Trainer(**arguments(**changes))
+
+
+def imitating_trainer(ratios=(0.5,), **changes):
+    """Return a small trainer with two teachers and the leaking memory."""
+    imitation = Imitation(
+        (Adam(0.05), SGD(0.05)), ratios, "round_robin", 1, "last_run"
+    )
+    return small_trainer(imitation=imitation, **changes)
 
 
 class ScriptedTrainer(Trainer):

@@ -15,6 +15,7 @@ from yardstick import Yardstick, first_outer, plain_loss
 from l2o_tf.core import seeds
 from l2o_tf.core.compile import compiled
 from l2o_tf.datasets.synthetic import synthetic_images
+from l2o_tf.estimators.base import EpisodeContext
 from l2o_tf.estimators.tbptt import TruncatedBackpropagation
 from l2o_tf.learned.dm import DMLSTM
 from l2o_tf.meta_training.episode import initial_meta_state, train_episode
@@ -83,9 +84,10 @@ def test_yardstick_windows_have_the_losses_and_meta_gradients(problem):
 def test_yardstick_training_makes_the_meta_updates_in_one_trace(jit_compile):
     problem, cell, adam = PROBLEMS["mlp"](), DMLSTM(), Adam()
     estimator = TruncatedBackpropagation(LENGTH)
-    state, report = compiled(
+    context = EpisodeContext(tf.constant(0), ())
+    state, report, _ = compiled(
         lambda state, count: train_episode(
-            cell, problem, estimator, adam, state, SEED, count
+            cell, problem, estimator, adam, state, SEED, count, context
         ),
         jit_compile=False,
     )(initial_meta_state(cell, adam), tf.constant(3))

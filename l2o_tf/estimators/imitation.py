@@ -1,0 +1,187 @@
+"""Imitation: the gradient of how far a learned optimizer is from a teacher.
+
+The trajectory is the teacher's. The learned optimizer is shown the gradients
+that the teacher met and judged by what it would have done there; as it never
+moves the params, only the cell is differentiated.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from l2o_tf.core import checks
+from l2o_tf.core.types import Nest, Scalar, Seed, Vector
+from l2o_tf.estimators.base import (
+    EpisodeContext,
+    Estimate,
+    MetaGradientEstimator,
+)
+from l2o_tf.optimizees.base import Optimizee
+from l2o_tf.optimizers.base import OptimizerCell, OptimizerInputs
+from l2o_tf.unroll.adjoint import cell_adjoint
+from l2o_tf.unroll.carry import Carry, start_episode
+from l2o_tf.unroll.engine import Step, last_loss, unroll
+from l2o_tf.unroll.replay import replay
+
+
+class ImitationStates(NamedTuple):
+    """The states of an imitation episode's carry.
+
+    Attributes:
+        teacher: the teacher's state.
+        learner: the learned optimizer's state.
+    """
+
+    teacher: Nest
+    learner: Nest
+
+
+def imitation_window(
+    cell: OptimizerCell,
+    meta_params: tuple[tf.Tensor, ...],
+    inputs: OptimizerInputs,
+    labels: tf.Tensor,
+    states: Nest,
+    length: int,
+) -> tuple[Scalar, tuple[tf.Tensor, ...], Nest]:
+    """Compute the imitation loss of one window, its gradient, and the state.
+
+        L = sum_{t < U} 1/2 sum_p (label_{t,p} - u_{t,p})^2 / N
+
+    with u_t what the cell answers to inputs_t, from states s_0; dL/d phi is
+    exact within the window and cut at its start.
+
+    Args:
+        cell: the learned optimizer.
+        meta_params: its weights.
+        inputs: recorded `OptimizerInputs`, leading axis `[U]`.
+        labels: float `[U, N]`, the updates to imitate.
+        states: s_0.
+        length: int, U.
+
+    Returns:
+        `(L, dL/d meta_params, s_U)`.
+
+    References:
+        Chen et al. 2020, section 4.2; factor of the released program, spec
+        dm_rnnprop.md 6.3.
+    """
+    updates, before, last = replay(cell, meta_params, inputs, states, length)
+    error = updates - labels
+    count = tf.cast(tf.shape(error)[1], error.dtype)
+
+    def cotangent(
+        t: Scalar, inputs: OptimizerInputs, update: Vector, nothing: tuple[()]
+    ) -> tuple[Vector, tuple[()]]:
+        del inputs, update
+        return error[t] / count, nothing
+
+    gradient = cell_adjoint(
+        cell, meta_params, inputs, before, length, cotangent, ()
+    )
+    return 0.5 * tf.reduce_sum(error**2) / count, gradient, last
+
+
+class ImitationGradient(MetaGradientEstimator):
+    """Differentiate the imitation loss along a teacher's trajectory.
+
+    A window is U records. For each, the teacher makes `teacher_steps` updates,
+    every one on its own minibatch; the record is the first gradient with the
+    sum of the updates as its label. Neither is normalised.
+
+    Args:
+        teacher: the `OptimizerCell` to imitate; its weights, if any, are its
+            own.
+        unroll_length: int, U, records of a window.
+        teacher_steps: int, k, the teacher's updates per record. Defaults to 1.
+        keep_memory: bool, whether the learned optimizer begins with the memory
+            of the last run in `EpisodeContext` (the released program's leak)
+            or with a zero state. Defaults to False.
+
+    Raises:
+        ValueError: if a number is not a positive int.
+
+    References:
+        Chen et al. 2020, Algorithm 2; spec dm_rnnprop.md 6.
+    """
+
+    def __init__(
+        self,
+        teacher: OptimizerCell,
+        unroll_length: int,
+        teacher_steps: int = 1,
+        keep_memory: bool = False,
+    ) -> None:
+        self.teacher = teacher
+        self.unroll_length = checks.positive_int("unroll_length", unroll_length)
+        self.teacher_steps = checks.positive_int("teacher_steps", teacher_steps)
+        self.keep_memory = keep_memory
+
+    def start(
+        self,
+        cell: OptimizerCell,
+        optimizee: Optimizee,
+        seed: Seed,
+        context: EpisodeContext,
+    ) -> Carry:
+        """Begin the teacher's episode; the learner's state is zero or kept."""
+        carry = start_episode(self.teacher, optimizee, seed)
+        learner = cell.get_initial_state(optimizee.layout)
+        if self.keep_memory:
+            if context.memory == ():
+                raise ValueError(
+                    "An episode that keeps the last run's memory must be given "
+                    "it. Received: EpisodeContext.memory=(). Before the first "
+                    "run it is cell.get_initial_state(layout)."
+                )
+            learner = cell.keep_memory(learner, context.memory)
+        return carry._replace(states=ImitationStates(carry.states, learner))
+
+    def memory(self, carry: Carry) -> Nest:
+        """Return the learned optimizer's state."""
+        return carry.states.learner
+
+    def estimate(
+        self,
+        cell: OptimizerCell,
+        optimizee: Optimizee,
+        meta_params: Vector,
+        carry: Carry,
+    ) -> tuple[Estimate, Carry]:
+        """Run one window; see the class and `MetaGradientEstimator`."""
+        k, length = self.teacher_steps, self.unroll_length
+        carry = tf.nest.map_structure(tf.stop_gradient, carry)
+        first, learner = carry.step // k, carry.states.learner
+
+        def collect(step: Step) -> tuple[OptimizerInputs, Vector]:
+            params = step.params if cell.reads_params else ()
+            return step.inputs._replace(params=params), step.update
+
+        teacher, (inputs, updates) = unroll(
+            self.teacher,
+            optimizee,
+            carry._replace(states=carry.states.teacher),
+            length * k,
+            collect=collect,
+        )
+        inputs = tf.nest.map_structure(lambda stack: stack[::k], inputs)
+        inputs = inputs._replace(step=first + tf.range(1, length + 1))
+        labels = tf.reshape(updates, [length, k, -1])  # [U, k, N]
+        loss, gradient, learner = imitation_window(
+            cell,
+            cell.meta_layout.split(meta_params),
+            inputs,
+            tf.reduce_sum(labels, axis=1),
+            learner,
+            length,
+        )
+        estimate = Estimate(
+            meta_gradient=cell.meta_layout.flatten(gradient),
+            meta_loss=loss,
+            last_loss=last_loss(optimizee, teacher),
+        )
+        return estimate, teacher._replace(
+            states=ImitationStates(teacher.states, learner)
+        )

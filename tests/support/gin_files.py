@@ -1,0 +1,23 @@
+"""The package's own gin files, and what their comments offer."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+
+from l2o_tf.unroll.schedules import ScheduleState
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+FILES = sorted(p.name for p in (ROOT / "gin").glob("*.gin"))
+FIRST = ScheduleState()
+
+
+def named_bindings(file):
+    """Return the bindings that a file's comments offer, in their order."""
+    text = (ROOT / "gin" / file).read_text()
+    return [
+        match[1] or match[2]
+        for match in re.finditer(
+            """--gin_param=(?:'([^']*)'|"([^"]*)")""", text
+        )
+    ]
