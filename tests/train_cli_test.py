@@ -200,12 +200,12 @@ def test_sigterm_saves_and_names_the_command_that_continues(
 
 
 def test_an_error_is_one_line_and_exit_code_1():
-    code, out, err = finish(start("--gin_file=gin/dm_lc.gin"))
+    code, out, err = finish(start("--gin_file=gin/dm_cll.gin"))
     assert code == 1
     assert out == ""
     assert err.startswith(
         "ConfigError: There is no such gin file. "
-        "Received: --gin_file='gin/dm_lc.gin'. Did you mean 'gin/dm_cl.gin'?"
+        "Received: --gin_file='gin/dm_cll.gin'. Did you mean 'gin/dm_cl.gin'?"
     )
     assert len(err.splitlines()) == 1
 

@@ -1,73 +1,21 @@
-"""The configurations of the papers, number by number, on the built objects."""
-
-import pathlib
+"""L2O-DM's configurations, number by number, on the built objects."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from support.gin_files import FIRST, ROOT, named_bindings
 
-from l2o_tf import config
-from l2o_tf.datasets.embedded import load_mnist_subset
 from l2o_tf.estimators.tbptt import TruncatedBackpropagation
 from l2o_tf.learned.dm import DMLSTM
-from l2o_tf.optimizees import collection
 from l2o_tf.optimizees.mlp import MLP
 from l2o_tf.optimizers.adam import Adam
 from l2o_tf.techniques.curriculum import Curriculum
-from l2o_tf.train import train
+from l2o_tf.techniques.self_improving import SelfImproving
 from l2o_tf.unroll.meta_losses import SumOfLosses
 from l2o_tf.unroll.schedules import FixedHorizon, ScheduleState
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-FILES = sorted(p.name for p in (ROOT / "gin").glob("*.gin"))
-DM_FILES = ["dm.gin", "dm_aug.gin", "dm_cl.gin"]
-FIRST = ScheduleState()
-
-
-@pytest.fixture(scope="module")
-def subset():
-    return load_mnist_subset()
-
-
-@pytest.fixture
-def built(subset, monkeypatch):
-    """Return a function that builds what a file and bindings describe."""
-    asked = []
-
-    def fake(name):
-        asked.append(name)
-        return subset
-
-    monkeypatch.setattr(collection, "load_images", fake)
-
-    def build(file, *parameters):
-        config.load([f"gin/{file}"], parameters)
-        trainer = config.build(train)
-        config.check_all_used()
-        assert set(asked) == {"mnist"}
-        return trainer
-
-    return build
-
-
-def test_every_file_of_the_issue_is_there():
-    assert set(DM_FILES) <= set(FILES)
-
-
-@pytest.mark.parametrize("file", FILES)
-def test_every_file_parses_builds_and_leaves_no_binding_unused(file, built):
-    trainer = built(file)
-    state = trainer.initial_state()
-    size = trainer.cell.meta_layout.size
-    assert state.meta.meta_params.shape == (size,)
-
-
-@pytest.mark.parametrize("file", FILES)
-def test_a_file_says_where_it_comes_from_and_is_short(file):
-    lines = (ROOT / "gin" / file).read_text().splitlines()
-    assert lines[0].startswith("# ")
-    assert "spec" in " ".join(lines[:4])
-    assert len(lines) <= 30
+PLAIN = ["dm.gin", "dm_aug.gin", "dm_cl.gin"]
+DM_FILES = [*PLAIN, "dm_il.gin", "dm_cl_il.gin", "dm_self_improving.gin"]
 
 
 @pytest.mark.parametrize("file", DM_FILES)
@@ -96,6 +44,9 @@ def test_the_meta_optimizer_is_tf1s_adam(file, built):
 @pytest.mark.parametrize("file", DM_FILES)
 def test_the_window_is_20_steps_summed_first_order(file, built):
     estimator = built(file).estimator
+    if isinstance(estimator, SelfImproving):
+        assert estimator.unroll_length == 20
+        estimator = estimator.estimator
     assert isinstance(estimator, TruncatedBackpropagation)
     assert estimator.unroll_length == 20
     assert estimator.second_derivatives is False
@@ -131,9 +82,19 @@ def test_validation_is_every_100_episodes_with_20_runs(file, built):
     assert trainer.seed == trainer.cell.seed == 0
 
 
+@pytest.mark.parametrize("file", PLAIN)
+def test_a_plain_file_imitates_nobody(file, built):
+    assert built(file).imitation is None
+
+
 @pytest.mark.parametrize(
     ("file", "train_steps", "valid_steps"),
-    [("dm.gin", 100, 100), ("dm_aug.gin", 1_000, 1_500)],
+    [
+        ("dm.gin", 100, 100),
+        ("dm_aug.gin", 1_000, 1_500),
+        ("dm_il.gin", 100, 100),
+        ("dm_self_improving.gin", 100, 100),
+    ],
 )
 def test_a_fixed_horizon_is_the_papers(file, train_steps, valid_steps, built):
     schedule = built(file).schedule
@@ -142,8 +103,9 @@ def test_a_fixed_horizon_is_the_papers(file, train_steps, valid_steps, built):
     assert schedule.validation_horizon(FIRST) == valid_steps
 
 
-def test_the_curriculum_is_the_papers(built):
-    schedule = built("dm_cl.gin").schedule
+@pytest.mark.parametrize("file", ["dm_cl.gin", "dm_cl_il.gin"])
+def test_the_curriculum_is_the_papers(file, built):
+    schedule = built(file).schedule
     assert isinstance(schedule, Curriculum)
     stages = [ScheduleState(stage=i) for i in range(7)]
     assert [schedule.horizon(s) for s in stages] == [
@@ -167,16 +129,6 @@ def test_the_curriculum_is_the_papers(built):
     assert len(schedule.horizons()) == 7
     assert schedule.patience == 3
     assert schedule.strict_nan is False
-
-
-def named_bindings(file):
-    """The bindings that a file's comments offer."""
-    text = (ROOT / "gin" / file).read_text()
-    return [
-        line.split("--gin_param='")[1].split("'")[0]
-        for line in text.splitlines()
-        if "--gin_param='" in line
-    ]
 
 
 def test_the_other_readings_are_named_in_the_comments():
