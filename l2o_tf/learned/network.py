@@ -1,4 +1,4 @@
-"""The recurrent core of the coordinate-wise cells: LSTMs and a read-out."""
+"""The parts of the coordinate-wise cells: a projection, LSTMs, a read-out."""
 
 from __future__ import annotations
 
@@ -8,6 +8,39 @@ import tensorflow as tf
 from l2o_tf.core import checks, seeds
 from l2o_tf.core.types import Seed, Vector
 from l2o_tf.learned.lstm import LSTMCell, LSTMState, truncated_normal_weight
+
+
+class InputProjection(keras.layers.Layer):
+    """Map features to the first LSTM's input: ELU(w^T z + b).
+
+    Args:
+        input_size: int, F.
+        units: int, H.
+        seed: seed of `w` (truncated normal, sigma 1/sqrt(F)); `b` starts at 0.
+        name: str.
+        dtype: str.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        units: int,
+        seed: Seed,
+        name: str | None = None,
+        dtype: str = "float32",
+    ) -> None:
+        super().__init__(name=name, dtype=dtype)
+        self.w = truncated_normal_weight(
+            self, "w", (input_size, units), input_size, seed
+        )
+        self.b = self.add_weight(name="b", shape=(units,), initializer="zeros")
+        self.built = True
+
+    def call(self, features: tf.Tensor) -> tf.Tensor:
+        """Turn `[F, N]` into `[H, N]`."""
+        weights = tf.convert_to_tensor(self.w)
+        bias = tf.convert_to_tensor(self.b)[:, tf.newaxis]
+        return tf.nn.elu(tf.matmul(weights, features, transpose_a=True) + bias)
 
 
 class Readout(keras.layers.Layer):

@@ -10,15 +10,15 @@ from typing import Any, NamedTuple
 
 import gin
 import keras
-import numpy as np
 import tensorflow as tf
 
 from l2o_tf.core import checks, seeds
 from l2o_tf.core.layout import Layout
-from l2o_tf.core.types import Scalar, Seed, Vector
-from l2o_tf.learned.lstm import LSTMState, truncated_normal_weight
-from l2o_tf.learned.network import CoordinateNetwork
-from l2o_tf.optimizers.adam import AdamState, bias_correction
+from l2o_tf.core.types import Seed, Vector
+from l2o_tf.learned.features import normalized_moments
+from l2o_tf.learned.lstm import LSTMState
+from l2o_tf.learned.network import CoordinateNetwork, InputProjection
+from l2o_tf.optimizers.adam import AdamState
 from l2o_tf.optimizers.base import OptimizerCell, OptimizerInputs
 
 
@@ -32,77 +32,6 @@ class RNNpropState(NamedTuple):
 
     moments: AdamState
     layers: tuple[LSTMState, ...]
-
-
-def normalized_moments(
-    gradient: Vector,
-    moments: AdamState,
-    beta_1: float,
-    beta_2: float,
-    epsilon: float,
-    step: Scalar,
-) -> tuple[Vector, Vector, AdamState]:
-    """Divide the averaged and the present gradient by their root mean square.
-
-        m_t = beta_1 m_{t-1} + (1 - beta_1) g_t,    m^ = m_t / (1 - beta_1^t)
-        v_t = beta_2 v_{t-1} + (1 - beta_2) g_t^2,  v^ = v_t / (1 - beta_2^t)
-        m~  = m^ / (sqrt(v^) + epsilon),            g~ = g_t / (sqrt(v^) + eps.)
-
-    At t = 1 both are sign(g); later |g~| <= sqrt(1 / (1 - beta_2)). A gradient
-    that has been 0 so far gives 0.
-
-    Args:
-        gradient: float `[N]`, g_t.
-        moments: m_{t-1}, v_{t-1}.
-        beta_1: float in [0, 1).
-        beta_2: float in [0, 1).
-        epsilon: positive float.
-        step: int scalar, t, counted from 1.
-
-    Returns:
-        `(m~ [N], g~ [N], moments)`.
-    """
-    m = beta_1 * moments.first_moment + (1.0 - beta_1) * gradient
-    v = beta_2 * moments.second_moment + (1.0 - beta_2) * tf.square(gradient)
-    corrected_m = m / bias_correction(beta_1, step, gradient.dtype)
-    corrected_v = v / bias_correction(beta_2, step, gradient.dtype)
-    # The root has an infinite slope at 0, where every unused coordinate is.
-    tiny = np.finfo(v.dtype.as_numpy_dtype).tiny
-    scale = tf.sqrt(tf.maximum(corrected_v, tiny)) + epsilon
-    return corrected_m / scale, gradient / scale, AdamState(m, v)
-
-
-class InputProjection(keras.layers.Layer):
-    """Map features to the first LSTM's input: ELU(w^T z + b).
-
-    Args:
-        input_size: int, F.
-        units: int, H.
-        seed: seed of `w` (truncated normal, sigma 1/sqrt(F)); `b` starts at 0.
-        name: str.
-        dtype: str.
-    """
-
-    def __init__(
-        self,
-        input_size: int,
-        units: int,
-        seed: Seed,
-        name: str | None = None,
-        dtype: str = "float32",
-    ) -> None:
-        super().__init__(name=name, dtype=dtype)
-        self.w = truncated_normal_weight(
-            self, "w", (input_size, units), input_size, seed
-        )
-        self.b = self.add_weight(name="b", shape=(units,), initializer="zeros")
-        self.built = True
-
-    def call(self, features: tf.Tensor) -> tf.Tensor:
-        """Turn `[F, N]` into `[H, N]`."""
-        weights = tf.convert_to_tensor(self.w)
-        bias = tf.convert_to_tensor(self.b)[:, tf.newaxis]
-        return tf.nn.elu(tf.matmul(weights, features, transpose_a=True) + bias)
 
 
 @gin.register(module="l2o_tf.learned")

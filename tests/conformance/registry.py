@@ -37,8 +37,9 @@ from l2o_tf.optimizers.adam import Adam
 from l2o_tf.optimizers.momentum import Momentum
 from l2o_tf.optimizers.rmsprop import RMSProp
 from l2o_tf.optimizers.sgd import SGD
+from l2o_tf.techniques.mixture import StepwiseMixture
 from l2o_tf.techniques.random_scaling import RandomScaling
-from l2o_tf.techniques.self_improving import SelfImproving, StepwiseMixture
+from l2o_tf.techniques.self_improving import SelfImproving
 
 SEED = seeds.make_seed(7)
 

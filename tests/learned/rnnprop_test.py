@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
+from support.features import numpy_moments
 from support.small_problem import (
     FIXTURE,
     RNNPROP_ARRAYS,
@@ -15,7 +16,7 @@ from support.small_problem import (
 
 from l2o_tf.core.layout import Layout
 from l2o_tf.learned.lstm import LSTMState
-from l2o_tf.learned.rnnprop import RNNprop, RNNpropState, normalized_moments
+from l2o_tf.learned.rnnprop import RNNprop, RNNpropState
 from l2o_tf.optimizers.adam import AdamState
 from l2o_tf.optimizers.base import OptimizerInputs
 
@@ -52,18 +53,6 @@ def cell_with(weights):
     cell = RNNprop()
     cell.assign_meta_params(weights)
     return cell
-
-
-def numpy_features(gradients, beta_1=0.95, beta_2=0.95, epsilon=1e-8):
-    """Compute m~ and g~ of gradients `[T, N]`, in float64."""
-    m = v = np.zeros(gradients.shape[1])
-    features = []
-    for t, g in enumerate(gradients.astype("f8"), start=1):
-        m = beta_1 * m + (1 - beta_1) * g
-        v = beta_2 * v + (1 - beta_2) * g**2
-        root = np.sqrt(v / (1 - beta_2**t)) + epsilon
-        features.append((m / (1 - beta_1**t) / root, g / root))
-    return np.array(features)  # [T, 2, N]
 
 
 def test_weight_count_names_and_order():
@@ -112,7 +101,7 @@ def test_a_step_is_the_network_on_the_normalized_moments():
     cell = cell_with(flat_weights(golden, "rp_weights", RNNPROP_ARRAYS))
     gradients = np.random.RandomState(3).randn(8, 5).astype("f4")
     updates, states = run(cell, gradients)
-    features = numpy_features(gradients).astype("f4")
+    features = numpy_moments(gradients).astype("f4")
     expected, layers = run_network(cell, features[:, 0], features[:, 1])
     assert relative_error(updates, expected) < 1e-5
     for a, b in zip(
@@ -134,69 +123,11 @@ def test_gradient_first_swaps_the_features():
     )
 
 
-def moments_at(gradients, **betas):
-    """Run `normalized_moments` in float64; return m~, g~ `[T, 2, N]`."""
-    zeros = tf.zeros([gradients.shape[1]], tf.float64)
-    state, features = AdamState(zeros, zeros), []
-    for t, g in enumerate(gradients):
-        m, present, state = normalized_moments(
-            tf.constant(g, tf.float64),
-            state,
-            betas.get("beta_1", 0.95),
-            betas.get("beta_2", 0.95),
-            1e-8,
-            tf.constant(t + 1),
-        )
-        features.append((m, present))
-    return np.array(features)
-
-
-@given(
-    seed=st.integers(0, 2**31 - 1),
-    beta_1=st.floats(0.0, 0.999),
-    beta_2=st.floats(0.0, 0.999),
-    magnitude=st.floats(-6, 3),
-)
-def test_normalized_moments_equal_numpy(seed, beta_1, beta_2, magnitude):
-    gradients = np.random.RandomState(seed).randn(5, 3) * 10.0**magnitude
-    np.testing.assert_allclose(
-        moments_at(gradients, beta_1=beta_1, beta_2=beta_2),
-        numpy_features(gradients, beta_1, beta_2),
-        rtol=1e-9,
-        atol=1e-12,
-    )
-
-
-def test_the_first_features_are_the_sign():
-    features = moments_at(np.array([[3.0, -0.01, 0.0]]))
-    np.testing.assert_allclose(
-        features[0], [[1.0, -1.0, 0.0]] * 2, rtol=1e-5, atol=0
-    )
-
-
-def test_the_present_gradient_is_bounded_by_the_averages_length():
-    gradients = np.zeros([400, 1])
-    gradients[-1] = 5.0
-    assert moments_at(gradients)[-1, 1, 0] == pytest.approx(20**0.5, rel=1e-6)
-
-
-def test_a_gradient_of_zero_has_finite_derivatives():
-    zero = tf.zeros([2])
-    with tf.GradientTape() as tape:
-        tape.watch(zero)
-        m, g, _ = normalized_moments(
-            zero, AdamState(zero, zero), 0.95, 0.95, 1e-8, tf.constant(1)
-        )
-        total = tf.reduce_sum(m + g)
-    assert np.all(np.isfinite(tape.gradient(total, zero)))
-    np.testing.assert_array_equal(m, zero)
-
-
 def test_keras_rnn_over_the_core_gives_the_same_updates():
     cell = RNNprop(seed=2)
     gradients = np.random.RandomState(0).randn(6, 4).astype("f4")
     updates, _ = run(cell, gradients)
-    features = tf.constant(numpy_features(gradients), tf.float32)
+    features = tf.constant(numpy_moments(gradients), tf.float32)
     dense = keras.layers.Dense(20, activation="elu")
     core = keras.layers.RNN(
         keras.layers.StackedRNNCells(cell.network.cells), return_sequences=True

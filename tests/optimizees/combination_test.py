@@ -96,7 +96,7 @@ def test_names_are_prefixed_by_the_members_place():
 
 
 def test_equal_members_are_two_independent_problems():
-    problem = Sum([ConvexQuadratic(4), ConvexQuadratic(4)])
+    problem = Sum([ConvexQuadratic(4, 1.0), ConvexQuadratic(4, 1.0)])
     x, (first, second) = problem.reset(SEED)
     assert (x[:4] != x[4:]).numpy().all()
     assert (first != second).numpy().all()
