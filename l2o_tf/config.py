@@ -120,13 +120,20 @@ def build(root: Callable[[], _T]) -> _T:
         ) from error
 
 
-def _is_used(binding: str, operative: set[str]) -> bool:
-    """Whether a call in the binding's scope, or a scope inside it, read it."""
+def _is_used(binding: str, bound: set[str], operative: set[str]) -> bool:
+    """Whether a call took its value from this binding.
+
+    A call in the scope a/b takes a parameter from the longest of the scopes
+    a/b, a and none that binds it.
+    """
     scope, _, name = binding.rpartition("/")
+    rivals = [s for s, _, n in (b.rpartition("/") for b in bound) if n == name]
     for other in operative:
-        other_scope, _, other_name = other.rpartition("/")
-        inside = not scope or f"{other_scope}/".startswith(f"{scope}/")
-        if name == other_name and inside:
+        called, _, other_name = other.rpartition("/")
+        around = [
+            s for s in rivals if not s or f"{called}/".startswith(s + "/")
+        ]
+        if name == other_name and scope == max(around, key=len, default=None):
             return True
     return False
 
@@ -140,17 +147,19 @@ def check_all_used() -> None:
         ConfigError: naming the unused bindings.
     """
     operative = _bindings(gin.operative_config_str())
+    bound = _bindings(gin.config_str())
     unused = [
         binding
-        for binding in sorted(_bindings(gin.config_str()))
-        if not _is_used(binding, operative)
+        for binding in sorted(bound)
+        if not _is_used(binding, bound, operative)
     ]
     if unused:
         raise ConfigError(
-            "Some bindings were used by nothing: they bind parameters of "
-            "classes that this configuration does not build. "
-            f"Received: {', '.join(unused)}. Remove them, or bind the "
-            "class that reads them."
+            "Some bindings were used by nothing: this configuration does not "
+            "build their class, or binds the parameter in a narrower scope "
+            "(as train/mlp_orig.split). "
+            f"Received: {', '.join(unused)}. Remove them, or bind what is "
+            "built, with its scope."
         )
 
 

@@ -6,6 +6,8 @@ import gin
 import pytest
 
 from l2o_tf import config
+from l2o_tf.datasets.embedded import load_mnist_subset
+from l2o_tf.optimizees import collection
 from l2o_tf.train import train
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -86,22 +88,57 @@ def test_a_binding_that_nothing_reads_is_refused(unused):
     assert f"Received: {name}. Remove" in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "binding", ["Adam.beta_1 = 0.5", "meta/Adam.beta_1 = 0.5"]
-)
-def test_an_inner_scope_uses_the_bindings_of_the_outer_ones(binding):
+def test_an_inner_scope_uses_the_bindings_of_the_outer_ones():
     # The house's own bindings of meta/Adam stay in use in meta/fast.
     trainer, _ = build(
         [QUADRATIC],
         [
-            binding,
+            "meta/Adam.beta_1 = 0.5",
             "Trainer.meta_optimizer = @meta/fast/Adam()",
-            "meta/fast/Adam.learning_rate = 0.25",
         ],
     )
-    assert trainer.meta_optimizer.learning_rate == 0.25
-    inner = "meta/" in binding
-    assert trainer.meta_optimizer.beta_1 == (0.5 if inner else 0.9)
+    assert trainer.meta_optimizer.beta_1 == 0.5
+
+
+@pytest.mark.parametrize(
+    ("bindings", "unused"),
+    [
+        # The house binds meta/Adam, which wins.
+        (["Adam.beta_1 = 0.5"], "Adam.beta_1"),
+        (
+            [
+                "Trainer.meta_optimizer = @meta/fast/Adam()",
+                "meta/fast/Adam.learning_rate = 0.25",
+            ],
+            "meta/Adam.learning_rate",
+        ),
+    ],
+)
+def test_a_binding_that_a_narrower_scope_overrides_is_refused(bindings, unused):
+    with pytest.raises(config.ConfigError, match="used by nothing") as caught:
+        build([QUADRATIC], bindings)
+    assert f"Received: {unused}. Remove" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("file", "binding"),
+    [
+        ("dm.gin", "mlp_orig.split = 'test'"),
+        ("dm_il.gin", "Adam.learning_rate = 0.5"),
+        ("rnnprop_lv.gin", "RandomScaling.log_scale_bound = 2.0"),
+    ],
+)
+def test_a_binding_without_the_files_scope_is_refused(
+    file, binding, monkeypatch
+):
+    subset = load_mnist_subset()
+    monkeypatch.setattr(collection, "load_images", lambda name: subset)
+    config.load([f"gin/{file}"], [binding])
+    config.build(train)
+    name = binding.split(" =")[0]
+    with pytest.raises(config.ConfigError, match="narrower scope") as caught:
+        config.check_all_used()
+    assert f"Received: {name}. Remove" in str(caught.value)
 
 
 def test_a_missing_argument_is_named(tmp_path):

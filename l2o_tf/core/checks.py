@@ -23,6 +23,19 @@ def integer(name: str, value: Any) -> int:
     return value
 
 
+def boolean(name: str, value: Any) -> bool:
+    """Return `value` if it is True or False.
+
+    Raises:
+        ValueError: otherwise; a word such as 'False' would count as true.
+    """
+    if not isinstance(value, bool):
+        raise ValueError(
+            f"`{name}` must be True or False. Received: {name}={value!r}."
+        )
+    return value
+
+
 def positive_int(name: str, value: Any) -> int:
     """Return `value` if it is an int >= 1.
 

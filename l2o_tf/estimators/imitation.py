@@ -130,7 +130,7 @@ class ImitationGradient(MetaGradientEstimator):
         carry = start_episode(self.teacher, optimizee, seed)
         learner = cell.get_initial_state(optimizee.layout)
         if self.keep_memory:
-            if context.memory == ():
+            if tf.nest.flatten(learner) and not tf.nest.flatten(context.memory):
                 raise ValueError(
                     "An episode that keeps the last run's memory must be given "
                     "it. Received: EpisodeContext.memory=(). Before the first "

@@ -60,7 +60,9 @@ class TruncatedBackpropagation(MetaGradientEstimator):
         self.unroll_length = checks.positive_int("unroll_length", unroll_length)
         self.meta_loss = SumOfLosses() if meta_loss is None else meta_loss
         self.meta_loss(tf.zeros([unroll_length + 1]))  # refuses a misfit now
-        self.second_derivatives = second_derivatives
+        self.second_derivatives = checks.boolean(
+            "second_derivatives", second_derivatives
+        )
         default = "tape" if second_derivatives else "adjoint"
         self.backward = checks.one_of(
             "backward", backward or default, ("adjoint", "tape")

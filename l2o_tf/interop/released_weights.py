@@ -12,6 +12,10 @@ need:
    and dill's functions, which the files name, are never reached;
 3. what it made must be a dict of dicts of finite float32 arrays.
 
+The tests read pickles that were rebuilt opcode by opcode from a description of
+the released files, and compare their arrays with the released ones; the files
+themselves were not at hand.
+
 Reference: Chen et al., NeurIPS 2020, "Training Stronger Baselines for Learning
 to Optimize"; the format, spec dm_rnnprop.md 9.
 """

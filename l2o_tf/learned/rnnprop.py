@@ -96,7 +96,7 @@ class RNNprop(OptimizerCell):
         self.beta_2 = checks.real("beta_2", beta_2, 0.0, 1.0, high_open=True)
         self.epsilon = checks.real("epsilon", epsilon, low=0.0, low_open=True)
         self.output_scale = checks.real("output_scale", output_scale)
-        self.gradient_first = gradient_first
+        self.gradient_first = checks.boolean("gradient_first", gradient_first)
         self.initial_weights = checks.one_of(
             "initial_weights", initial_weights, ("fan_in", "lv")
         )

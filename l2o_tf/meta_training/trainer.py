@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from l2o_tf.core import checks, seeds
 from l2o_tf.core.compile import compiled
+from l2o_tf.core.numerics import all_finite
 from l2o_tf.core.types import Nest, Seed
 from l2o_tf.estimators.base import EpisodeContext, MetaGradientEstimator
 from l2o_tf.meta_training.episode import (
@@ -251,7 +252,9 @@ class Trainer:
         report = tf.nest.map_structure(lambda t: t.numpy().item(), report)
         failed = report.skipped == windows
         state = state.with_meta(source, meta).replace(
-            memory=memory if source == 0 else state.memory,
+            memory=_finite_or(memory, state.memory)
+            if source == 0
+            else state.memory,
             imitated=state.imitated + (source > 0),
             episode=state.episode + 1,
             skipped=state.skipped + report.skipped,
@@ -314,7 +317,7 @@ class Trainer:
         if self._keeps_memory:
             # Run once more for its state: a judge of losses stays resumable.
             _, memory = self._run_validation(state, len(losses) - 1)
-            state = state.replace(memory=memory)
+            state = state.replace(memory=_finite_or(memory, state.memory))
         if state.phase is Phase.BASELINE:
             schedule = self.schedule.start_stage(asked, cost)
             verdict, phase = "start", self._next_episode_or_end(state)
@@ -353,6 +356,11 @@ def _check_kind(name: str, value: Any, kind: type) -> None:
             f"`{name}` must be a {kind.__name__}. Received: {name}={value!r}. "
             "In gin a class becomes an object by parentheses: @Name()."
         )
+
+
+def _finite_or(memory: Nest, old: Nest) -> Nest:
+    """Return the memory, or the old one if a run ended in no numbers."""
+    return memory if all_finite(memory).numpy() else old
 
 
 def _check_multiple(horizon: int, unroll_length: int) -> None:

@@ -26,13 +26,16 @@ from l2o_tf.optimizees.vgg import VGG16
 
 
 @gin.register(module="l2o_tf.optimizees")
-def mlp_orig(split: str = "train", init_stddev: float = 0.01) -> MLP:
+def mlp_orig(
+    split: str = "train", batch_size: int = 128, init_stddev: float = 0.01
+) -> MLP:
     """Build MLP-orig: MNIST, one hidden layer of 20 sigmoid units."""
     return MLP(
         load_images("mnist"),
         split,
         (20,),
         "sigmoid",
+        batch_size=batch_size,
         init_stddev=init_stddev,
     )
 

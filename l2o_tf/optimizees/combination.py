@@ -10,7 +10,7 @@ import tensorflow as tf
 from l2o_tf.core import seeds
 from l2o_tf.core.layout import Layout
 from l2o_tf.core.types import Nest, Scalar, Seed, Vector
-from l2o_tf.optimizees.base import Optimizee
+from l2o_tf.optimizees.base import Optimizee, check_optimizee
 
 
 def _common_split(optimizees: Sequence[Optimizee]) -> str:
@@ -38,14 +38,17 @@ class Sum(Optimizee):
         optimizees: sequence of `Optimizee`, at least one.
 
     Raises:
-        ValueError: if there is none, or two members have different splits.
+        ValueError: if there is none, one is something else, or two members
+            have different splits.
 
     References:
         Lv, Jiang, Li, ICML 2017, section 4.2; spec dm_rnnprop.md 10.1.
     """
 
     def __init__(self, optimizees: Sequence[Optimizee]) -> None:
-        self.optimizees = tuple(optimizees)
+        self.optimizees = tuple(
+            check_optimizee("optimizees", o) for o in optimizees
+        )
         if not self.optimizees:
             raise ValueError(
                 "A sum needs at least one optimizee. Received: optimizees=()."

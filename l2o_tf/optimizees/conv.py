@@ -81,8 +81,8 @@ class ConvNet(ImageClassifier):
                 f"filters={self.filters}, kernels={self.kernels}, "
                 f"strides={self.strides}."
             )
-        self.batch_norm = batch_norm
-        self.relu_logits = relu_logits
+        self.batch_norm = checks.boolean("batch_norm", batch_norm)
+        self.relu_logits = checks.boolean("relu_logits", relu_logits)
         self.layout = Layout.from_shapes(self._shapes())
         self.constant_starts = {
             name: 0.0 for name in self.layout.names if "bias" in name

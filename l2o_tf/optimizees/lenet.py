@@ -72,7 +72,7 @@ class LeNet(ImageClassifier):
         self.filters = tuple(checks.positive_int("filters", f) for f in filters)
         self.kernel = checks.positive_int("kernel", kernel)
         self.units = tuple(checks.positive_int("units", u) for u in units)
-        self.batch_norm = batch_norm
+        self.batch_norm = checks.boolean("batch_norm", batch_norm)
         self.layout = Layout.from_shapes(self._shapes())
         self.constant_starts = {
             name: 0.0 for name in self.layout.names if name.endswith("/beta")

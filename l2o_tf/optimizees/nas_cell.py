@@ -68,8 +68,8 @@ class NASCell(ImageClassifier):
     ) -> None:
         super().__init__(dataset, split, batch_size, init_stddev)
         self.filters = checks.positive_int("filters", filters)
-        self.batch_norm = batch_norm
-        self.relu_logits = relu_logits
+        self.batch_norm = checks.boolean("batch_norm", batch_norm)
+        self.relu_logits = checks.boolean("relu_logits", relu_logits)
         channels = self.image_shape[-1]
         shapes: dict[str, tuple[int, ...]] = {}
         for edge in EDGES:

@@ -71,7 +71,7 @@ class VGG16(ImageClassifier):
             tuple(checks.positive_int("widths", w) for w in block)
             for block in widths
         )
-        self.softmax_logits = softmax_logits
+        self.softmax_logits = checks.boolean("softmax_logits", softmax_logits)
         self.layout = Layout.from_shapes(self._shapes())
         self.constant_starts = {
             name: 1.0 if name == "fc/biases" else 0.0

@@ -14,7 +14,7 @@ from l2o_tf.core import checks, seeds
 from l2o_tf.core.types import Seed
 from l2o_tf.estimators.imitation import ImitationGradient
 from l2o_tf.optimizers.base import OptimizerCell
-from l2o_tf.techniques.teachers import check_optimizers
+from l2o_tf.techniques.teachers import check_optimizers, teacher_kind
 
 _COIN, _TEACHER = range(2)
 
@@ -77,8 +77,8 @@ class Imitation:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Return a word for each teacher: its class, numbered if not alone."""
-        kinds = [type(teacher).__name__.lower() for teacher in self.teachers]
+        """Return a word for each teacher: its kind, numbered if not alone."""
+        kinds = [teacher_kind(teacher) for teacher in self.teachers]
         return tuple(
             kind if kinds.count(kind) == 1 else f"{kind}_{i}"
             for i, kind in enumerate(kinds)

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from l2o_tf.core import checks, seeds
 from l2o_tf.core.types import Nest, Scalar, Seed, Vector
-from l2o_tf.optimizees.base import Optimizee
+from l2o_tf.optimizees.base import Optimizee, check_optimizee
 
 _INNER, _SCALE = range(2)
 
@@ -30,7 +30,8 @@ class RandomScaling(Optimizee):
         log_scale_bound: float, b >= 0. Defaults to 3: r from 0.0498 to 20.09.
 
     Raises:
-        ValueError: if `log_scale_bound` is negative or not finite.
+        ValueError: if `log_scale_bound` is negative or not finite, or
+            `optimizee` is something else.
 
     References:
         Lv, Jiang, Li, ICML 2017, section 4.1; spec dm_rnnprop.md 4.4.
@@ -39,7 +40,7 @@ class RandomScaling(Optimizee):
     def __init__(
         self, optimizee: Optimizee, log_scale_bound: float = 3.0
     ) -> None:
-        self.optimizee = optimizee
+        self.optimizee = check_optimizee("optimizee", optimizee)
         self.log_scale_bound = checks.real(
             "log_scale_bound", log_scale_bound, low=0.0
         )

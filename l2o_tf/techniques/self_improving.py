@@ -38,8 +38,9 @@ class SelfImproving(MetaGradientEstimator):
         estimator: the `MetaGradientEstimator` to run on the mixed trajectory.
         auxiliaries: tuple of `OptimizerCell`.
         start_probability: float, p_0, from 0 to 1 / number of auxiliaries.
-            Defaults to 0.25: four optimizers, equally likely (section 4.2 of
-            the paper; its section 5.3 says 0.33).
+            Defaults to 1 / (1 + number of auxiliaries): all equally likely,
+            the learned one too, 0.25 with the paper's three (its section 4.2;
+            section 5.3 says 0.33).
         decay_episodes: int, after which the learned optimizer is alone.
             Defaults to 100.
 
@@ -54,7 +55,7 @@ class SelfImproving(MetaGradientEstimator):
         self,
         estimator: MetaGradientEstimator,
         auxiliaries: Sequence[OptimizerCell],
-        start_probability: float = 0.25,
+        start_probability: float | None = None,
         decay_episodes: int = 100,
     ) -> None:
         # These two do not run the mixture themselves: one follows a teacher,
@@ -69,11 +70,14 @@ class SelfImproving(MetaGradientEstimator):
         self.estimator = estimator
         self.unroll_length = estimator.unroll_length
         self.auxiliaries = check_auxiliaries(auxiliaries)
+        count = len(self.auxiliaries)
         self.start_probability = checks.real(
             "start_probability",
-            start_probability,
+            1.0 / (1 + count)
+            if start_probability is None
+            else start_probability,
             0.0,
-            1.0 / len(self.auxiliaries),
+            1.0 / count,
         )
         self.decay_episodes = checks.positive_int(
             "decay_episodes", decay_episodes

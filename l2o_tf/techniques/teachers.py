@@ -65,6 +65,13 @@ def teachers(
     return tuple(TEACHERS[name](learning_rate) for name in names)
 
 
+def teacher_kind(cell: OptimizerCell) -> str:
+    """Return the word for a teacher: its class, or "nag" for Nesterov's."""
+    if isinstance(cell, Momentum) and cell.nesterov:
+        return "nag"
+    return type(cell).__name__.lower()
+
+
 def check_optimizers(
     argument: str, cells: Sequence[OptimizerCell]
 ) -> tuple[OptimizerCell, ...]:

@@ -55,7 +55,8 @@ class LossAt(MetaLoss):
             to -1.
 
     Raises:
-        ValueError: if `index` is not an int, or outside of the window.
+        ValueError: if `index` is not an int; when called, if it is outside of
+            the window.
     """
 
     def __init__(self, index: int = -1) -> None:

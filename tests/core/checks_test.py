@@ -101,3 +101,14 @@ def test_another_word_is_refused_naming_all(value):
     assert str(caught.value) == (
         f"`mode` must be one of 'adjoint', 'tape'. Received: mode={value!r}."
     )
+
+
+@pytest.mark.parametrize("value", [True, False])
+def test_boolean_passes_booleans(value):
+    assert checks.boolean("flag", value) is value
+
+
+@pytest.mark.parametrize("value", ["False", 0, 1, None])
+def test_boolean_refuses_what_only_counts_as_one(value):
+    with pytest.raises(ValueError, match=f"Received: flag={value!r}"):
+        checks.boolean("flag", value)

@@ -50,6 +50,7 @@ def test_the_window_is_20_steps_summed_first_order(file, built):
     assert isinstance(estimator, TruncatedBackpropagation)
     assert estimator.unroll_length == 20
     assert estimator.second_derivatives is False
+    assert estimator.backward == "adjoint"
     assert isinstance(estimator.meta_loss, SumOfLosses)
     losses = tf.range(1.0, 22.0)  # 21 terms
     value, weights = estimator.meta_loss.value_and_weights(losses)

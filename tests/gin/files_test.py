@@ -1,5 +1,6 @@
 """What holds for every configuration, and that none is missing."""
 
+import gin
 import pytest
 from support.gin_files import FILES, ROOT, named_bindings
 
@@ -32,8 +33,16 @@ def test_a_file_parses_builds_and_leaves_no_binding_unused(file, built):
     ("file", "binding"),
     [(file, b) for file in FILES for b in named_bindings(file)],
 )
-def test_every_other_reading_that_a_comment_names_builds(file, binding, built):
-    assert built(file, binding).num_episodes > 0
+def test_every_other_reading_that_a_comment_names_is_another(
+    file, binding, built
+):
+    built(file)
+    before = gin.operative_config_str()
+    gin.clear_config()
+    built(file, binding)
+    after = gin.operative_config_str()
+    assert f"\n{binding}\n" in after
+    assert f"\n{binding}\n" not in before
 
 
 @pytest.mark.parametrize("file", FILES)

@@ -42,6 +42,7 @@ def test_the_window_is_20_steps_summed_first_order(file, built):
     assert isinstance(estimator, TruncatedBackpropagation)
     assert estimator.unroll_length == 20
     assert estimator.second_derivatives is False
+    assert estimator.backward == "adjoint"
     assert isinstance(estimator.meta_loss, SumOfLosses)
 
 
@@ -100,6 +101,8 @@ def test_the_original_rnnprops_meta_loss_is_the_last_before_an_update(built):
     _, weights = estimator.meta_loss.value_and_weights(tf.range(1.0, 22.0))
     np.testing.assert_array_equal(weights, np.eye(21)[19])
     assert estimator.unroll_length == 20
+    assert estimator.second_derivatives is False
+    assert estimator.backward == "adjoint"
 
 
 def test_the_original_rnnprops_optimizee_is_scaled_and_has_a_bowl(built):
@@ -110,13 +113,17 @@ def test_the_original_rnnprops_optimizee_is_scaled_and_has_a_bowl(built):
     assert isinstance(mlp, RandomScaling)
     assert isinstance(bowl, RandomScaling)
     assert (mlp.log_scale_bound, bowl.log_scale_bound) == (3.0, 1.0)
-    assert mlp.optimizee.init_stddev == 0.1
-    assert mlp.optimizee.layout.size == 15_910
     assert bowl.optimizee.dim == 20
     assert bowl.optimizee.start_bound == 0.0
     assert bowl.optimizee.cut_off == 10.0
-    assert isinstance(trainer.validation_optimizee, MLP)
-    assert trainer.validation_optimizee.init_stddev == 0.1
+    valid = trainer.validation_optimizee
+    for problem in (mlp.optimizee, valid):
+        assert isinstance(problem, MLP)
+        assert problem.split == "train"
+        assert (problem.hidden, problem.activation) == ((20,), "sigmoid")
+        assert (problem.batch_size, problem.init_stddev) == (128, 0.1)
+        assert problem.layout.size == 15_910
+    assert mixture.layout.size == 15_930
 
 
 def test_the_original_rnnprops_episode(built):
@@ -125,3 +132,4 @@ def test_the_original_rnnprops_episode(built):
     assert trainer.schedule.validation_horizon(FIRST) == 100
     assert trainer.num_episodes == 10_000
     assert trainer.validation_period == 100
+    assert trainer.validation_runs == 20

@@ -46,12 +46,12 @@ def test_the_ratios_are_the_papers_per_stage(file, ratios, built):
 
 
 def test_the_readmes_10000_episodes_of_dm_il_are_one_binding_away(built):
-    bindings = named_bindings("dm_il.gin")
-    trainer = built("dm_il.gin", *bindings)
+    trainer = built("dm_il.gin", "Trainer.num_episodes = 10000")
+    assert "Trainer.num_episodes = 10000" in named_bindings("dm_il.gin")
     assert trainer.num_episodes == 10_000
 
 
-@pytest.mark.parametrize("file", ["dm_il.gin", "dm_cl_il.gin"])
+@pytest.mark.parametrize("file", IMITATING)
 def test_the_released_programs_imitation_is_three_bindings_away(file, built):
     bindings = named_bindings(file)
     assert bindings[:3] == [
@@ -64,6 +64,24 @@ def test_the_released_programs_imitation_is_three_bindings_away(file, built):
     assert isinstance(teacher, Adam)
     assert imitation.choice == "round_robin"
     assert imitation.keeps_memory
+
+
+def test_dm_cl_ils_ratios_are_the_released_programs(built):
+    ratios = built("dm_cl_il.gin").imitation.ratios
+    assert ratios == (0.0, 0.1, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3)
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "rnnprop.gin",
+        "rnnprop_cl.gin",
+        "rnnprop_lv.gin",
+        "dm_self_improving.gin",
+    ],
+)
+def test_the_others_imitate_nobody(file, built):
+    assert built(file).imitation is None
 
 
 def test_self_improving_starts_at_a_quarter_each_and_ends_after_100(built):

@@ -227,6 +227,7 @@ def test_seeds_decide_the_initial_weights():
         ("epsilon", 0.0),
         ("output_scale", float("inf")),
         ("initial_weights", "keras"),
+        ("gradient_first", "False"),
         ("units", (0,)),
     ],
 )

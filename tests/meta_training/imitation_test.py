@@ -8,6 +8,7 @@ from support.training import arguments, imitating_trainer, small_trainer
 from l2o_tf.core import seeds
 from l2o_tf.estimators.base import EpisodeContext
 from l2o_tf.estimators.tbptt import TruncatedBackpropagation
+from l2o_tf.learned.learnable_sgd import LearnableSGD
 from l2o_tf.learned.rnnprop import RNNprop
 from l2o_tf.meta_training.episode import MetaState, train_episode
 from l2o_tf.meta_training.state import Phase
@@ -19,6 +20,14 @@ from l2o_tf.runtime.arrays import Format, load_arrays, save_arrays
 from l2o_tf.techniques.imitation import Imitation
 from l2o_tf.unroll.rollout import final_loss_and_states
 from l2o_tf.unroll.schedules import FixedHorizon, ScheduleState
+
+
+class Broken(Quadratic):
+    """A quadratic whose loss and gradient are never numbers."""
+
+    def loss(self, params, constants, batch):
+        return super().loss(params, constants, batch) * np.nan
+
 
 TEACHERS = (Adam(0.05), SGD(0.05))
 
@@ -103,7 +112,7 @@ def test_an_imitation_episode_is_the_episode_of_its_estimator():
     assert same(from_second[0], second.meta_of(2))
 
 
-def train_with(trainer, estimator, meta, episode):
+def train_with(trainer, estimator, meta, episode, memory=()):
 
     seed = seeds.fold_in(
         seeds.fold_in(seeds.make_seed(trainer.seed), 0), episode
@@ -117,7 +126,7 @@ def train_with(trainer, estimator, meta, episode):
             meta,
             seed,
             tf.constant(3),
-            EpisodeContext(tf.constant(episode), ()),
+            EpisodeContext(tf.constant(episode), memory),
         )
     )
     return run(meta, seed)
@@ -231,9 +240,34 @@ def test_meta_of_and_with_meta_are_inverse():
 
 def test_the_windows_are_those_of_the_ordinary_estimator():
     trainer = imitating_trainer(
-        estimator=TruncatedBackpropagation(3), schedule=FixedHorizon(6)
+        ratios=(1.0,),
+        estimator=TruncatedBackpropagation(3),
+        schedule=FixedHorizon(9),
     )
-    state, _ = trainer.train_one(
-        imitating_trainer(ratios=(1.0,)).initial_state()
+    state = trainer.initial_state()
+    after, _ = trainer.train_one(state)
+    assert after.meta_updates == 3
+    teacher = trainer.imitation.estimators(3)[0]
+    expected, *_ = train_with(
+        trainer, teacher, state.meta_of(1), 0, state.memory
     )
-    assert state.meta_updates == 2
+    assert same(expected, after.meta_of(1))
+
+
+def test_a_memory_that_is_no_number_is_not_kept():
+    trainer = imitating_trainer(
+        ratios=(0.0,), optimizee=Broken(2, 3), max_failed_episodes=9
+    )
+    state = trainer.initial_state()
+    after, report = trainer.train_one(state)
+    assert report.skipped == 1
+    assert same(after.memory, state.memory)
+    due = after.replace(phase=Phase.VALIDATION)
+    judged, _ = trainer.judge(due, [np.nan, np.nan])
+    assert same(judged.memory, state.memory)
+
+
+def test_a_learner_without_a_state_can_be_told_to_keep_it():
+    trainer = imitating_trainer(ratios=(1.0,), cell=LearnableSGD())
+    state, _ = trainer.train_one(trainer.initial_state())
+    assert state.meta_updates == 1

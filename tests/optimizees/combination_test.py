@@ -144,3 +144,10 @@ def test_gin_builds_a_problem_with_a_convex_term_scaled_apart():
     assert bounds == [3.0, 1.0]
     assert problem.layout.names == ("0/x", "1/z")
     assert problem.layout.size == 20 + 20
+
+
+@pytest.mark.parametrize("member", [3, ConvexQuadratic])
+def test_a_member_of_another_kind_is_refused(member):
+    with pytest.raises(ValueError, match="Received: optimizees=") as caught:
+        Sum([Simple(), member])
+    assert "@Name()" in str(caught.value)

@@ -14,7 +14,7 @@ from l2o_tf.optimizers.adam import Adam
 from l2o_tf.optimizers.momentum import Momentum
 from l2o_tf.optimizers.sgd import SGD
 from l2o_tf.techniques.imitation import Imitation
-from l2o_tf.techniques.teachers import teachers
+from l2o_tf.techniques.teachers import TEACHERS, teachers
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +74,9 @@ def test_round_robin_takes_turns_counted_in_imitation_episodes():
     taught = [a for a in answers if a is not None]
     assert 0 < len(taught) < 60
     assert taught == [i % 3 for i in range(len(taught))]
-    assert technique.choose(seeds.make_seed(0), 0, 3) in (0, None)
+    always = Imitation(THREE, ratios=(1.0,), choice="round_robin")
+    assert always.choose(seeds.make_seed(0), 0, 3) == 0
+    assert always.choose(seeds.make_seed(0), 0, 4) == 1
 
 
 def test_the_same_seed_gives_the_same_answer():
@@ -138,6 +140,8 @@ def test_names_are_the_classes_and_numbered_when_they_repeat():
     assert Imitation(two).names == ("adam_0", "adam_1")
     mixed = (Adam(0.01), Momentum(0.1), Adam(0.1))
     assert Imitation(mixed).names == ("adam_0", "momentum", "adam_2")
+    everyone = teachers(tuple(TEACHERS))
+    assert Imitation(everyone).names == tuple(TEACHERS)
 
 
 @pytest.mark.parametrize("value", [(), [], 0.3, None, "0.3"])

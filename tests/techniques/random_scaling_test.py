@@ -117,3 +117,8 @@ def test_bad_bound_is_refused(bound):
     inner = DiagonalQuadratic([1.0], [1.0], "float32")
     with pytest.raises(ValueError, match="Received: log_scale_bound="):
         RandomScaling(inner, bound)
+
+
+def test_an_optimizee_of_another_kind_is_refused():
+    with pytest.raises(ValueError, match="Received: optimizee=3"):
+        RandomScaling(3)

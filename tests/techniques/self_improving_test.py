@@ -27,6 +27,7 @@ from l2o_tf.optimizers.adam import Adam
 from l2o_tf.optimizers.sgd import SGD
 from l2o_tf.techniques.mixture import StepwiseMixture
 from l2o_tf.techniques.self_improving import SelfImproving
+from l2o_tf.techniques.teachers import TEACHERS, teachers
 from l2o_tf.unroll.carry import (
     batch_seed,
     boundary_seed,
@@ -56,7 +57,7 @@ def windows(estimator, cell, problem, count=1, seed=SEED, episode=0):
 )
 def test_the_probability_falls_linearly_to_zero(episode, share):
     for estimator, first in (
-        (SelfImproving(TruncatedBackpropagation(3), auxiliaries()), 0.25),
+        (SelfImproving(TruncatedBackpropagation(3), auxiliaries()), 1 / 3),
         (
             SelfImproving(
                 TruncatedBackpropagation(3),
@@ -77,7 +78,7 @@ def test_the_probability_falls_linearly_to_zero(episode, share):
 
 def test_the_decay_ends_where_it_is_told():
     estimator = SelfImproving(
-        TruncatedBackpropagation(3), auxiliaries(), decay_episodes=4
+        TruncatedBackpropagation(3), auxiliaries(), 0.25, decay_episodes=4
     )
     p = [estimator.probability(tf.constant(e)).numpy() for e in range(6)]
     np.testing.assert_allclose(p, [0.25, 0.1875, 0.125, 0.0625, 0, 0], 1e-6)
@@ -340,8 +341,16 @@ def test_an_estimator_that_does_not_run_the_mixture_is_refused(estimator):
         SelfImproving(estimator, (SGD(),))
 
 
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_all_optimizers_start_equally_likely_by_default(count):
+    estimator = SelfImproving(
+        TruncatedBackpropagation(7), teachers(tuple(TEACHERS)[:count])
+    )
+    assert estimator.start_probability == 1.0 / (1 + count)
+
+
 def test_the_papers_numbers_are_the_default():
-    estimator = SelfImproving(TruncatedBackpropagation(7), auxiliaries())
+    estimator = SelfImproving(TruncatedBackpropagation(7), teachers())
     assert estimator.unroll_length == 7
     assert estimator.start_probability == 0.25
     assert estimator.decay_episodes == 100
