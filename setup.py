@@ -54,7 +54,10 @@ setup(
     ],
     python_requires=">=3.10",
     packages=find_packages(include=["l2o_tf", "l2o_tf.*"]),
-    package_data={"l2o_tf.datasets": ["embedded_data/*"]},
+    package_data={
+        "l2o_tf": ["pretrained/*"],
+        "l2o_tf.datasets": ["embedded_data/*"],
+    },
     install_requires=base,
     extras_require={
         "cpu": [
