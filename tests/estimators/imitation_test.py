@@ -410,7 +410,7 @@ def test_a_kept_memory_that_is_not_given_is_refused():
     estimator = ImitationGradient(SGD(0.1), 2, keep_memory=True)
     with pytest.raises(ValueError, match=r"Received: EpisodeContext.memory="):
         estimator.start(
-            LearnableSGD(),
+            DMLSTM(units=(2,)),
             Simple(),
             seeds.make_seed(0),
             EpisodeContext(tf.constant(0), ()),
