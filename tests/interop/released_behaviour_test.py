@@ -11,6 +11,8 @@ import pytest
 from l2o_tf.datasets.images import load_images
 from l2o_tf.evaluation.recorder import CurveRecorder
 from l2o_tf.interop.released_weights import load_released
+from l2o_tf.learned.dm import DMLSTM
+from l2o_tf.learned.rnnprop import RNNprop
 from l2o_tf.optimizees.mlp import MLP
 
 # Mean of the losses 96-105, 291-310, 491-510, and of the last 100.
@@ -32,13 +34,20 @@ def mlp_orig(shared_dir):
     return MLP(data, "test", (20,), "sigmoid")
 
 
+@pytest.fixture(scope="module")
+def recorders(mlp_orig):
+    """One compiled recorder per cell; the weights are assigned."""
+    return {kind: CurveRecorder(kind(), mlp_orig) for kind in (DMLSTM, RNNprop)}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RECORDED)
 def test_1000_updates_of_mlp_orig_are_the_recorded_ones(
-    name, mlp_orig, shared_dir
+    name, recorders, shared_dir
 ):
     cell = load_released(shared_dir / "weights" / f"{name}.npz")
-    recorder = CurveRecorder(cell, mlp_orig)
+    recorder = recorders[type(cell)]
+    recorder.cell.assign_meta_params(cell.meta_params())
     curves = [
         np.concatenate(list(recorder.record(seed, 1000))) for seed in range(3)
     ]
