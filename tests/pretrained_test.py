@@ -14,9 +14,10 @@ from l2o_tf.unroll.rollout import final_loss
 
 FOLDER = pathlib.Path(__file__).parents[1] / "l2o_tf" / "pretrained"
 CARDS = {
-    "rnnprop": ("RNNprop", 80, 0),
-    "rnnprop_cl_il": ("RNNprop", 80, 1),
-    "dm_cl_il": ("DMLSTM", 200, 0),
+    "rnnprop": ("RNNprop", "rnnprop", 0, 80, 0),
+    "rnnprop_cl_il": ("RNNprop", "rnnprop_cl_il", 0, 80, 1),
+    "rnnprop_cl_il_seed1": ("RNNprop", "rnnprop_cl_il", 1, 110, 2),
+    "dm_cl_il": ("DMLSTM", "dm_cl_il", 0, 200, 0),
 }
 
 
@@ -28,10 +29,10 @@ def test_every_file_has_its_card():
 
 @pytest.mark.parametrize("name", CARDS)
 def test_a_file_says_what_it_is(name):
-    kind, episode, stage = CARDS[name]
+    kind, config, seed, episode, stage = CARDS[name]
     cell, training = load_cell(FOLDER / f"{name}.npz")
     assert type(cell).__name__ == kind
-    assert (training["config"], training["seed"]) == (name, 0)
+    assert (training["config"], training["seed"]) == (config, seed)
     assert training["notice"] is None
     assert training["validation"]["episode"] == episode
     assert training["validation"]["stage"] == stage
