@@ -10,6 +10,20 @@ def _number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
+def instance(name: str, value: Any, kind: type) -> Any:
+    """Return `value` if it is an object of that class.
+
+    Raises:
+        ValueError: otherwise; a class without parentheses is the usual slip.
+    """
+    if not isinstance(value, kind):
+        raise ValueError(
+            f"`{name}` must be a {kind.__name__}. Received: {name}={value!r}. "
+            "In gin a class becomes an object by parentheses: @Name()."
+        )
+    return value
+
+
 def integer(name: str, value: Any) -> int:
     """Return `value` if it is an int.
 

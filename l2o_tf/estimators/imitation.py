@@ -152,7 +152,6 @@ class ImitationGradient(MetaGradientEstimator):
     ) -> tuple[Estimate, Carry]:
         """Run one window; see the class and `MetaGradientEstimator`."""
         k, length = self.teacher_steps, self.unroll_length
-        carry = tf.nest.map_structure(tf.stop_gradient, carry)
         first, learner = carry.step // k, carry.states.learner
 
         def collect(step: Step) -> tuple[OptimizerInputs, Vector]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import gin
 import tensorflow as tf
@@ -116,11 +116,13 @@ class Trainer:
             ("schedule", schedule, HorizonSchedule),
             ("meta_optimizer", meta_optimizer, OptimizerCell),
         ):
-            _check_kind(name, value, kind)
+            checks.instance(name, value, kind)
         if validation_optimizee is not None:
-            _check_kind("validation_optimizee", validation_optimizee, Optimizee)
+            checks.instance(
+                "validation_optimizee", validation_optimizee, Optimizee
+            )
         if imitation is not None:
-            _check_kind("imitation", imitation, Imitation)
+            checks.instance("imitation", imitation, Imitation)
         self.cell = cell
         self.optimizee = optimizee
         self.validation_optimizee = validation_optimizee or optimizee
@@ -347,14 +349,6 @@ class Trainer:
             if verdict in ("next_stage", "stop")
             else schedule.best,
             verdict=verdict,
-        )
-
-
-def _check_kind(name: str, value: Any, kind: type) -> None:
-    if not isinstance(value, kind):
-        raise ValueError(
-            f"`{name}` must be a {kind.__name__}. Received: {name}={value!r}. "
-            "In gin a class becomes an object by parentheses: @Name()."
         )
 
 

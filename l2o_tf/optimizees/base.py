@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-from typing import Any
 
 import tensorflow as tf
 
@@ -48,18 +47,3 @@ class Optimizee(abc.ABC):
             tape.watch(params)
             loss = self.loss(params, constants, batch)
         return loss, tape.gradient(loss, params)
-
-
-def check_optimizee(name: str, value: Any) -> Optimizee:
-    """Return `value` if it is an `Optimizee`.
-
-    Raises:
-        ValueError: otherwise; a class without parentheses is the usual slip.
-    """
-    if not isinstance(value, Optimizee):
-        raise ValueError(
-            f"`{name}` must be made of Optimizee objects. "
-            f"Received: {name}={value!r}. "
-            "In gin a class becomes an object by parentheses: @Name()."
-        )
-    return value

@@ -22,6 +22,7 @@ from l2o_tf.optimizees.nas_cell import NASCell
 from l2o_tf.optimizees.quadratics import Quadratic, Simple
 from l2o_tf.optimizees.rastrigin import Rastrigin
 from l2o_tf.optimizees.square_cos import SquareCos
+from l2o_tf.optimizees.synthetic import SyntheticOptimizee
 from l2o_tf.optimizees.vgg import VGG16
 
 
@@ -111,34 +112,8 @@ def vgg16(split: str = "train", softmax_logits: bool = True) -> VGG16:
     return VGG16(load_images("cifar10"), split, softmax_logits=softmax_logits)
 
 
-def _quadratic(split: str) -> Quadratic:
-    del split  # no data
-    return Quadratic()
-
-
-def _simple(split: str) -> Simple:
-    del split  # no data
-    return Simple()
-
-
-def _square_cos(split: str) -> SquareCos:
-    del split  # no data
-    return SquareCos()
-
-
-def _confocal(split: str) -> ConfocalMicroscopy:
-    del split  # no data
-    return ConfocalMicroscopy()
-
-
-def _lasso(split: str) -> Lasso:
-    del split  # no data
-    return Lasso()
-
-
-def _rastrigin(split: str) -> Rastrigin:
-    del split  # no data
-    return Rastrigin()
+def _without_data(kind: type[SyntheticOptimizee]) -> Callable[[str], Optimizee]:
+    return lambda split: kind()
 
 
 OPTIMIZEES: dict[str, Callable[[str], Optimizee]] = {
@@ -151,12 +126,12 @@ OPTIMIZEES: dict[str, Callable[[str], Optimizee]] = {
     "lenet": lenet,
     "lenet_nobn": lenet_nobn,
     "vgg16": vgg16,
-    "quadratic": _quadratic,
-    "simple": _simple,
-    "square_cos": _square_cos,
-    "confocal": _confocal,
-    "lasso": _lasso,
-    "rastrigin": _rastrigin,
+    "quadratic": _without_data(Quadratic),
+    "simple": _without_data(Simple),
+    "square_cos": _without_data(SquareCos),
+    "confocal": _without_data(ConfocalMicroscopy),
+    "lasso": _without_data(Lasso),
+    "rastrigin": _without_data(Rastrigin),
 }
 
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import gin
 import tensorflow as tf
 
-from l2o_tf.core import seeds
+from l2o_tf.core import checks, seeds
 from l2o_tf.core.layout import Layout
 from l2o_tf.core.types import Nest, Scalar, Seed, Vector
-from l2o_tf.optimizees.base import Optimizee, check_optimizee
+from l2o_tf.optimizees.base import Optimizee
 
 
 def _common_split(optimizees: Sequence[Optimizee]) -> str:
@@ -47,7 +47,7 @@ class Sum(Optimizee):
 
     def __init__(self, optimizees: Sequence[Optimizee]) -> None:
         self.optimizees = tuple(
-            check_optimizee("optimizees", o) for o in optimizees
+            checks.instance("optimizees", o, Optimizee) for o in optimizees
         )
         if not self.optimizees:
             raise ValueError(

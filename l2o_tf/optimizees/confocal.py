@@ -11,7 +11,7 @@ import tensorflow as tf
 from l2o_tf.core import checks, seeds
 from l2o_tf.core.layout import Layout
 from l2o_tf.core.types import Scalar, Seed, Vector
-from l2o_tf.optimizees.base import Optimizee
+from l2o_tf.optimizees.synthetic import SyntheticOptimizee
 
 _KINDS = ("I", "x", "y", "z", "sigmaxy", "sigmaz")
 _INTENSITY = (0.5, 2.0)
@@ -59,7 +59,7 @@ def _squared_norms(volumes: tf.Tensor) -> tf.Tensor:
 
 
 @gin.register(module="l2o_tf.optimizees")
-class ConfocalMicroscopy(Optimizee):
+class ConfocalMicroscopy(SyntheticOptimizee):
     """Find the light spots of B simulated confocal volumes.
 
         E(U; m, s) = erf((U + 1/2 - m) / (sqrt(2) s))
@@ -117,11 +117,6 @@ class ConfocalMicroscopy(Optimizee):
         simulated = seeds.uniform(seeds.fold_in(seed, 2), [n])
         params = tf.concat([spots, background], axis=0)
         return params, self.target(simulated)
-
-    def sample(self, seed: Seed) -> tuple[()]:
-        """Return no batch."""
-        del seed
-        return ()
 
     def image(self, params: Vector) -> tf.Tensor:
         """Render the volumes `[B, roi_x, roi_y, roi_z]` of u `[N]`."""

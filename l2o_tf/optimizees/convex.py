@@ -8,11 +8,11 @@ import tensorflow as tf
 from l2o_tf.core import checks, seeds
 from l2o_tf.core.layout import Layout
 from l2o_tf.core.types import Scalar, Seed, Vector
-from l2o_tf.optimizees.base import Optimizee
+from l2o_tf.optimizees.synthetic import SyntheticOptimizee
 
 
 @gin.register(module="l2o_tf.optimizees")
-class ConvexQuadratic(Optimizee):
+class ConvexQuadratic(SyntheticOptimizee):
     """Minimise the mean squared distance to a random point.
 
         g(z) = 1/n sum_i min((z_i - v_i)^2, cut_off)
@@ -50,11 +50,6 @@ class ConvexQuadratic(Optimizee):
         z = seeds.uniform(seeds.fold_in(seed, 0), [self.dim], -bound, bound)
         v = seeds.uniform(seeds.fold_in(seed, 1), [self.dim], -1.0, 1.0)
         return z, v
-
-    def sample(self, seed: Seed) -> tuple[()]:
-        """Return no batch."""
-        del seed
-        return ()
 
     def loss(
         self, params: Vector, constants: tf.Tensor, batch: tuple[()]

@@ -5,14 +5,13 @@ from __future__ import annotations
 import gin
 import tensorflow as tf
 
-from l2o_tf.core import checks, seeds
-from l2o_tf.core.layout import Layout
-from l2o_tf.core.types import Scalar, Seed, Vector
-from l2o_tf.optimizees.base import Optimizee
+from l2o_tf.core import checks
+from l2o_tf.core.types import Seed, Vector
+from l2o_tf.optimizees.synthetic import RandomProblems
 
 
 @gin.register(module="l2o_tf.optimizees")
-class Lasso(Optimizee):
+class Lasso(RandomProblems):
     """Minimise B random lasso problems at once.
 
         f(x) = 1/B sum_b [ 1/2 || W_b x_b - y_b ||^2 + l1 sum_i |x_bi| ]
@@ -40,34 +39,18 @@ class Lasso(Optimizee):
     def __init__(
         self, batch_size: int = 128, dim: int = 2, l1: float = 0.005
     ) -> None:
-        self.batch_size = checks.positive_int("batch_size", batch_size)
-        self.dim = checks.positive_int("dim", dim)
+        super().__init__(batch_size, dim)
         self.l1 = checks.real("l1", l1, low=0.0)
-        self.layout = Layout.from_shapes({"x": (batch_size, dim)})
 
     def reset(self, seed: Seed) -> tuple[Vector, tuple[tf.Tensor, tf.Tensor]]:
         """Draw x and the constants (W, y)."""
-        b, d = self.batch_size, self.dim
-        x = seeds.normal(seeds.fold_in(seed, 0), [b * d], 0.01)
-        w = seeds.uniform(seeds.fold_in(seed, 1), [b, d, d])
-        y = seeds.uniform(seeds.fold_in(seed, 2), [b, d])
-        return x, (w, y)
+        return self.draw_systems(seed)
 
-    def sample(self, seed: Seed) -> tuple[()]:
-        """Return no batch."""
-        del seed
-        return ()
-
-    def loss(
-        self,
-        params: Vector,
-        constants: tuple[tf.Tensor, tf.Tensor],
-        batch: tuple[()],
-    ) -> Scalar:
-        """Compute f(x)."""
-        del batch
+    def each(
+        self, x: tf.Tensor, constants: tuple[tf.Tensor, tf.Tensor]
+    ) -> tf.Tensor:
+        """Compute each problem's half square and penalty, `[B]`."""
         w, y = constants
-        x = tf.reshape(params, [self.batch_size, self.dim])
         residual = tf.linalg.matvec(w, x) - y
         each = 0.5 * residual**2 + self.l1 * tf.abs(x)
-        return tf.reduce_mean(tf.reduce_sum(each, axis=1))
+        return tf.reduce_sum(each, axis=1)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import gin
 import tensorflow as tf
 
-from l2o_tf.core import checks, seeds
 from l2o_tf.core.layout import Layout
 from l2o_tf.core.types import Scalar, Seed, Vector
-from l2o_tf.optimizees.base import Optimizee
+from l2o_tf.optimizees.synthetic import RandomProblems, SyntheticOptimizee
 
 
 @gin.register(module="l2o_tf.optimizees")
-class Quadratic(Optimizee):
+class Quadratic(RandomProblems):
     """Minimise B random quadratics at once.
 
         f(x) = 1/B sum_b || W_b x_b - y_b ||^2
@@ -32,39 +31,23 @@ class Quadratic(Optimizee):
     """
 
     def __init__(self, batch_size: int = 128, dim: int = 10) -> None:
-        self.batch_size = checks.positive_int("batch_size", batch_size)
-        self.dim = checks.positive_int("dim", dim)
-        self.layout = Layout.from_shapes({"x": (batch_size, dim)})
+        super().__init__(batch_size, dim)
 
     def reset(self, seed: Seed) -> tuple[Vector, tuple[tf.Tensor, tf.Tensor]]:
         """Draw x and the constants (W, y)."""
-        b, d = self.batch_size, self.dim
-        x = seeds.normal(seeds.fold_in(seed, 0), [b * d], 0.01)
-        w = seeds.uniform(seeds.fold_in(seed, 1), [b, d, d])
-        y = seeds.uniform(seeds.fold_in(seed, 2), [b, d])
-        return x, (w, y)
+        return self.draw_systems(seed)
 
-    def sample(self, seed: Seed) -> tuple[()]:
-        """Return no batch."""
-        del seed
-        return ()
-
-    def loss(
-        self,
-        params: Vector,
-        constants: tuple[tf.Tensor, tf.Tensor],
-        batch: tuple[()],
-    ) -> Scalar:
-        """Compute f(x)."""
-        del batch
+    def each(
+        self, x: tf.Tensor, constants: tuple[tf.Tensor, tf.Tensor]
+    ) -> tf.Tensor:
+        """Compute || W_b x_b - y_b ||^2, `[B]`."""
         w, y = constants
-        x = tf.reshape(params, [self.batch_size, self.dim])
         residual = tf.linalg.matvec(w, x) - y
-        return tf.reduce_mean(tf.reduce_sum(residual**2, axis=1))
+        return tf.reduce_sum(residual**2, axis=1)
 
 
 @gin.register(module="l2o_tf.optimizees")
-class Simple(Optimizee):
+class Simple(SyntheticOptimizee):
     """Minimise x^2 of one number, from x = 1 (spec dm_rnnprop.md 1.9)."""
 
     def __init__(self) -> None:
@@ -74,11 +57,6 @@ class Simple(Optimizee):
         """Return x = 1."""
         del seed
         return tf.ones([1]), ()
-
-    def sample(self, seed: Seed) -> tuple[()]:
-        """Return no batch."""
-        del seed
-        return ()
 
     def loss(
         self, params: Vector, constants: tuple[()], batch: tuple[()]

@@ -8,13 +8,12 @@ import gin
 import tensorflow as tf
 
 from l2o_tf.core import checks, seeds
-from l2o_tf.core.layout import Layout
-from l2o_tf.core.types import Scalar, Seed, Vector
-from l2o_tf.optimizees.base import Optimizee
+from l2o_tf.core.types import Seed, Vector
+from l2o_tf.optimizees.synthetic import RandomProblems
 
 
 @gin.register(module="l2o_tf.optimizees")
-class Rastrigin(Optimizee):
+class Rastrigin(RandomProblems):
     """Minimise B random Rastrigin functions at once.
 
         f(x) = 1/B sum_n [ 1/2 || A_n x_n - b_n ||^2
@@ -42,10 +41,8 @@ class Rastrigin(Optimizee):
     def __init__(
         self, batch_size: int = 128, dim: int = 2, alpha: float = 10.0
     ) -> None:
-        self.batch_size = checks.positive_int("batch_size", batch_size)
-        self.dim = checks.positive_int("dim", dim)
+        super().__init__(batch_size, dim)
         self.alpha = checks.real("alpha", alpha, low=0.0)
-        self.layout = Layout.from_shapes({"x": (batch_size, dim)})
 
     def reset(
         self, seed: Seed
@@ -58,22 +55,14 @@ class Rastrigin(Optimizee):
         c = seeds.normal(seeds.fold_in(seed, 3), [n, d])
         return x, (a, b, c)
 
-    def sample(self, seed: Seed) -> tuple[()]:
-        """Return no batch."""
-        del seed
-        return ()
-
-    def loss(
+    def each(
         self,
-        params: Vector,
+        x: tf.Tensor,
         constants: tuple[tf.Tensor, tf.Tensor, tf.Tensor],
-        batch: tuple[()],
-    ) -> Scalar:
-        """Compute f(x)."""
-        del batch
+    ) -> tf.Tensor:
+        """Compute each problem's bowl under its wave, `[B]`."""
         a, b, c = constants
-        x = tf.reshape(params, [self.batch_size, self.dim])
         residual = tf.linalg.matvec(a, x) - b
         wave = self.alpha * c * tf.cos(2.0 * math.pi * x)
-        each = tf.reduce_sum(0.5 * residual**2 - wave, axis=1)
-        return tf.reduce_mean(each + self.alpha * self.dim)
+        bowl = tf.reduce_sum(0.5 * residual**2 - wave, axis=1)
+        return bowl + self.alpha * self.dim

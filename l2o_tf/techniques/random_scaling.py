@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from l2o_tf.core import checks, seeds
 from l2o_tf.core.types import Nest, Scalar, Seed, Vector
-from l2o_tf.optimizees.base import Optimizee, check_optimizee
+from l2o_tf.optimizees.base import Optimizee
 
 _INNER, _SCALE = range(2)
 
@@ -40,7 +40,7 @@ class RandomScaling(Optimizee):
     def __init__(
         self, optimizee: Optimizee, log_scale_bound: float = 3.0
     ) -> None:
-        self.optimizee = check_optimizee("optimizee", optimizee)
+        self.optimizee = checks.instance("optimizee", optimizee, Optimizee)
         self.log_scale_bound = checks.real(
             "log_scale_bound", log_scale_bound, low=0.0
         )
