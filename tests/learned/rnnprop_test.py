@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
+from support.cells import feed, vector_layout
 from support.features import numpy_moments
 from support.small_problem import (
     FIXTURE,
@@ -14,28 +15,9 @@ from support.small_problem import (
     relative_error,
 )
 
-from l2o_tf.core.layout import Layout
 from l2o_tf.learned.lstm import LSTMState
 from l2o_tf.learned.rnnprop import RNNprop, RNNpropState
 from l2o_tf.optimizers.adam import AdamState
-from l2o_tf.optimizers.base import OptimizerInputs
-
-
-def layout(size):
-    return Layout(("x",), ((size,),))
-
-
-def run(cell, gradients):
-    """Apply the cell to gradients `[T, N]`; return updates and the states."""
-    states = cell.get_initial_state(layout(gradients.shape[1]))
-    updates = []
-    for t, gradient in enumerate(gradients):
-        inputs = OptimizerInputs(
-            tf.constant(gradient), (), tf.constant(0.0), tf.constant(t + 1)
-        )
-        update, states = cell.call(inputs, states)
-        updates.append(update)
-    return tf.stack(updates), states
 
 
 def run_network(cell, averages, presents):
@@ -100,7 +82,7 @@ def test_a_step_is_the_network_on_the_normalized_moments():
     golden = np.load(FIXTURE)
     cell = cell_with(flat_weights(golden, "rp_weights", RNNPROP_ARRAYS))
     gradients = np.random.RandomState(3).randn(8, 5).astype("f4")
-    updates, states = run(cell, gradients)
+    updates, states = feed(cell, gradients)
     features = numpy_moments(gradients).astype("f4")
     expected, layers = run_network(cell, features[:, 0], features[:, 1])
     assert relative_error(updates, expected) < 1e-5
@@ -117,16 +99,16 @@ def test_gradient_first_swaps_the_features():
     parts[0] = parts[0][::-1]
     swapped.assign_meta_params(swapped.meta_layout.flatten(parts))
     gradients = np.random.RandomState(3).randn(4, 3).astype("f4")
-    expected, _ = run(cell_with(weights), gradients)
+    expected, _ = feed(cell_with(weights), gradients)
     np.testing.assert_allclose(
-        run(swapped, gradients)[0], expected, rtol=1e-5, atol=1e-9
+        feed(swapped, gradients)[0], expected, rtol=1e-5, atol=1e-9
     )
 
 
 def test_keras_rnn_over_the_core_gives_the_same_updates():
     cell = RNNprop(seed=2)
     gradients = np.random.RandomState(0).randn(6, 4).astype("f4")
-    updates, _ = run(cell, gradients)
+    updates, _ = feed(cell, gradients)
     features = tf.constant(numpy_moments(gradients), tf.float32)
     dense = keras.layers.Dense(20, activation="elu")
     core = keras.layers.RNN(
@@ -146,13 +128,13 @@ def test_keras_rnn_over_the_core_gives_the_same_updates():
 @given(st.floats(-(2.0**100), 2.0**100, width=32))
 def test_no_update_exceeds_the_output_scale(gradient):
     cell = RNNprop(units=(3,), projection_units=3, output_scale=0.25, seed=1)
-    updates, _ = run(cell, np.array([[gradient], [-gradient]], "f4"))
+    updates, _ = feed(cell, np.array([[gradient], [-gradient]], "f4"))
     assert np.all(np.abs(updates) <= 0.25)
 
 
 def test_the_kept_memory_is_the_lstm_states_alone():
     cell = RNNprop(units=(2,))
-    fresh = cell.get_initial_state(layout(3))
+    fresh = cell.get_initial_state(vector_layout(3))
     ones = tf.ones([3])
     old = RNNpropState(
         AdamState(ones, ones), (LSTMState(tf.ones([2, 3]), tf.ones([2, 3])),)

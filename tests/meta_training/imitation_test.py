@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from support.training import arguments, imitating_trainer, small_trainer
+from support.training import (
+    Broken,
+    arguments,
+    imitating_trainer,
+    same,
+    small_trainer,
+)
 
 from l2o_tf.core import seeds
 from l2o_tf.estimators.base import EpisodeContext
@@ -21,24 +27,11 @@ from l2o_tf.techniques.imitation import Imitation
 from l2o_tf.unroll.rollout import final_loss_and_states
 from l2o_tf.unroll.schedules import FixedHorizon, ScheduleState
 
-
-class Broken(Quadratic):
-    """A quadratic whose loss and gradient are never numbers."""
-
-    def loss(self, params, constants, batch):
-        return super().loss(params, constants, batch) * np.nan
-
-
 TEACHERS = (Adam(0.05), SGD(0.05))
 
 
 def flat(nest):
     return [tensor.numpy() for tensor in tf.nest.flatten(nest)]
-
-
-def same(a, b):
-    pairs = zip(flat(a), flat(b), strict=True)
-    return all(x.tobytes() == y.tobytes() for x, y in pairs)
 
 
 def episodes(trainer, count):

@@ -4,8 +4,13 @@ import math
 
 import numpy as np
 import pytest
-import tensorflow as tf
-from support.training import ScriptedTrainer, arguments, small_trainer
+from support.training import (
+    Broken,
+    ScriptedTrainer,
+    arguments,
+    same,
+    small_trainer,
+)
 
 from l2o_tf.estimators.tbptt import TruncatedBackpropagation
 from l2o_tf.learned.learnable_sgd import LearnableSGD
@@ -37,11 +42,6 @@ def story(trainer):
         states.append(state)
         validations += [] if validation is None else [validation]
     return states, validations
-
-
-def same(a, b):
-    pairs = zip(tf.nest.flatten(a), tf.nest.flatten(b), strict=True)
-    return all(x.numpy().tobytes() == y.numpy().tobytes() for x, y in pairs)
 
 
 def test_the_first_state_holds_the_cells_weights_and_fresh_slots():
@@ -220,13 +220,6 @@ def test_all_stages_share_one_trace(jit_compile):
     assert state.meta.step.numpy() == 1 + 2 + 3
     assert trainer._episodes[0].experimental_get_tracing_count() == 1
     assert trainer._validate_run.experimental_get_tracing_count() == 1
-
-
-class Broken(Quadratic):
-    """A quadratic whose loss is never a number."""
-
-    def loss(self, params, constants, batch):
-        return super().loss(params, constants, batch) * np.nan
 
 
 def test_training_gives_up_after_episodes_without_a_finite_update():

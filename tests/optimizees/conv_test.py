@@ -1,20 +1,20 @@
 """ConvNet against recorded numbers, against Keras, and its options."""
 
 import keras
-import numpy as np
 import pytest
 import tensorflow as tf
 from support.classifiers import (
+    assert_dead_logits_have_no_gradient,
     assert_gradients_match,
     assert_keras_agrees,
-    assert_normal,
     assert_recorded,
+    assert_weights_are_normal_and_biases_zero,
     cifar_like,
     draw_params,
     keras_batch_norm,
+    keras_head,
     mnist_like,
     released_inputs,
-    starts_of,
 )
 from support.execution import assert_same_everywhere
 from support.problems import released_problem
@@ -107,11 +107,7 @@ def keras_twin(network, dtype):
         block.append(keras.layers.MaxPooling2D(2, dtype=dtype))
         parts.append(conv)
         blocks += block
-    head = keras.layers.Dense(
-        network.num_classes,
-        "relu" if network.relu_logits else None,
-        dtype=dtype,
-    )
+    head = keras_head(network, dtype)
 
     def forward(images):
         for layer in [*blocks, keras.layers.Flatten(dtype=dtype), head]:
@@ -169,11 +165,7 @@ def test_the_options_change_no_coordinate():
 
 
 def test_weights_start_from_a_normal_and_biases_from_zero():
-    for name, values in starts_of(mnist_conv(), 4).items():
-        if "bias" in name:
-            np.testing.assert_array_equal(values, 0.0)
-        else:
-            assert_normal(values)
+    assert_weights_are_normal_and_biases_zero(mnist_conv())
 
 
 def test_biases_in_front_of_the_norm_have_no_effect():
@@ -190,12 +182,8 @@ def test_biases_in_front_of_the_norm_have_no_effect():
 
 def test_dead_logits_give_the_log_of_the_classes_and_no_gradient():
     network = tiny()
-    *others, bias = network.layout.split(draw_params(network, 0.5))
-    params = network.layout.flatten([*others, bias - 100.0])
-    batch = network.sample(seeds.make_seed(0))
-    loss, gradient = network.loss_and_gradient(params, (), batch)
-    np.testing.assert_allclose(loss, np.log(3.0), rtol=1e-6)
-    np.testing.assert_array_equal(gradient, 0.0)
+    assert network.num_classes == 3
+    assert_dead_logits_have_no_gradient(network)
 
 
 def test_conv_mnist_agrees_everywhere():

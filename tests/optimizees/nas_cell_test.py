@@ -1,17 +1,17 @@
 """NASCell against recorded numbers, against Keras, and its options."""
 
 import keras
-import numpy as np
 import pytest
 import tensorflow as tf
 from support.classifiers import (
+    assert_dead_logits_have_no_gradient,
     assert_keras_agrees,
-    assert_normal,
     assert_recorded,
+    assert_weights_are_normal_and_biases_zero,
     cifar_like,
     draw_params,
     keras_batch_norm,
-    starts_of,
+    keras_head,
 )
 
 from l2o_tf.core import seeds
@@ -42,11 +42,7 @@ def keras_twin(network, dtype):
         for _ in EDGES
     ]
     norm = keras_batch_norm(False, dtype)[1]
-    head = keras.layers.Dense(
-        network.num_classes,
-        "relu" if network.relu_logits else None,
-        dtype=dtype,
-    )
+    head = keras_head(network, dtype)
     pool = keras.layers.AveragePooling2D(3, 1, "same", dtype=dtype)
 
     def op(conv, x):
@@ -101,21 +97,13 @@ def test_the_coordinates_are_the_originals_in_its_order():
 
 
 def test_weights_start_from_a_normal_and_biases_from_zero():
-    for name, values in starts_of(nas(), 4).items():
-        if "bias" in name:
-            np.testing.assert_array_equal(values, 0.0)
-        else:
-            assert_normal(values)
+    assert_weights_are_normal_and_biases_zero(nas())
 
 
 def test_dead_logits_give_the_log_of_the_classes_and_no_gradient():
     network = tiny()
-    *others, bias = network.layout.split(draw_params(network, 0.5))
-    params = network.layout.flatten([*others, bias - 100.0])
-    batch = network.sample(seeds.make_seed(0))
-    loss, gradient = network.loss_and_gradient(params, (), batch)
-    np.testing.assert_allclose(loss, np.log(3.0), rtol=1e-6)
-    np.testing.assert_array_equal(gradient, 0.0)
+    assert network.num_classes == 3
+    assert_dead_logits_have_no_gradient(network)
 
 
 @pytest.mark.parametrize(

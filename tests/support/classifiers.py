@@ -16,11 +16,8 @@ import tensorflow as tf
 from l2o_tf.core import seeds
 from l2o_tf.datasets.synthetic import synthetic_images
 
-from .problems import RecordedProblem
+from .problems import NOISE, RecordedProblem, assert_gradient_is_recorded
 from .small_problem import relative_error
-
-NOISE = 1e-5
-"""What a gradient that is truly 0 may have, of the whole gradient's norm."""
 
 
 @functools.cache
@@ -67,20 +64,9 @@ def assert_recorded(network, name, cancelled=(), tolerance=1e-5):
     assert relative_error(logits, recorded["logits"]) < 1e-5
     loss, gradient = network.loss_and_gradient(params, (), batch)
     assert relative_error(loss, recorded["loss"]) < 1e-5
-    whole = np.linalg.norm(gradient)
-    for n, tensor in zip(
-        recorded.names, network.layout.split(gradient), strict=True
-    ):
-        g = np.asarray(tensor, np.float64).ravel()
-        first = recorded[f"gfirst:{n}"].ravel()
-        norm = recorded[f"gnorm:{n}"]
-        errors = [
-            np.linalg.norm(g) - norm,
-            (g.sum() - recorded[f"gsum:{n}"]) / np.sqrt(g.size),
-            *(g[: first.size] - first),
-        ]
-        bound = NOISE * whole if n in cancelled else tolerance * norm
-        assert np.max(np.abs(errors)) < bound, n
+    assert_gradient_is_recorded(
+        network.layout.split(gradient), recorded, tolerance, cancelled
+    )
 
 
 def assert_gradients_match(
@@ -167,3 +153,28 @@ def assert_normal(values, stddev=0.01):
     assert n > 100
     assert abs(values.mean()) < stddev * 4.5 / np.sqrt(n)
     assert abs(values.std() / stddev - 1) < 4.5 / np.sqrt(2 * n)
+
+
+def assert_weights_are_normal_and_biases_zero(network):
+    """Assert what the convolutional networks of the paper start from."""
+    for name, values in starts_of(network, 4).items():
+        if "bias" in name:
+            np.testing.assert_array_equal(values, 0.0)
+        else:
+            assert_normal(values)
+
+
+def assert_dead_logits_have_no_gradient(network):
+    """Assert log(classes) and a zero gradient where all logits are cut off."""
+    *others, bias = network.layout.split(draw_params(network, 0.5))
+    params = network.layout.flatten([*others, bias - 100.0])
+    batch = network.sample(seeds.make_seed(0))
+    loss, gradient = network.loss_and_gradient(params, (), batch)
+    np.testing.assert_allclose(loss, np.log(network.num_classes), rtol=1e-6)
+    np.testing.assert_array_equal(gradient, 0.0)
+
+
+def keras_head(network, dtype):
+    """Make the read-out: a dense layer, with a ReLU if the network has it."""
+    activation = "relu" if network.relu_logits else None
+    return keras.layers.Dense(network.num_classes, activation, dtype=dtype)

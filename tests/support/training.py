@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+import tensorflow as tf
+
 from l2o_tf.estimators.tbptt import TruncatedBackpropagation
 from l2o_tf.learned.dm import DMLSTM
 from l2o_tf.meta_training.trainer import Trainer
@@ -10,6 +13,19 @@ from l2o_tf.optimizers.adam import Adam
 from l2o_tf.optimizers.sgd import SGD
 from l2o_tf.techniques.curriculum import Curriculum
 from l2o_tf.techniques.imitation import Imitation
+
+
+class Broken(Quadratic):
+    """A quadratic whose loss and gradient are never numbers."""
+
+    def loss(self, params, constants, batch):
+        return super().loss(params, constants, batch) * np.nan
+
+
+def same(a, b):
+    """Whether two nests of tensors are equal bit for bit."""
+    pairs = zip(tf.nest.flatten(a), tf.nest.flatten(b), strict=True)
+    return all(x.numpy().tobytes() == y.numpy().tobytes() for x, y in pairs)
 
 
 def arguments(**changes):
