@@ -84,6 +84,15 @@ def integers(seed: Seed, shape: Sequence[int], maxval: int) -> tf.Tensor:
     )
 
 
+def permutation(seed: Seed, count: int) -> tf.Tensor:
+    """Draw an order of the int32 numbers `0 .. count - 1`.
+
+    They are sorted by random keys of 31 bits, so that equal keys leave two of
+    them in order: for 55,000, less than one pair.
+    """
+    return tf.argsort(integers(seed, [count], 2**31 - 1), stable=True)
+
+
 def normal(seed: Seed, shape: Sequence[int], stddev: float = 1.0) -> tf.Tensor:
     """Draw float32 numbers from Normal(0, stddev**2).
 

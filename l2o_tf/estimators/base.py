@@ -5,6 +5,8 @@ from __future__ import annotations
 import abc
 from typing import NamedTuple
 
+import tensorflow as tf
+
 from l2o_tf.core.types import Nest, Scalar, Seed, Vector
 from l2o_tf.optimizees.base import Optimizee
 from l2o_tf.optimizers.base import OptimizerCell
@@ -42,10 +44,14 @@ class MetaGradientEstimator(abc.ABC):
     """Advance an episode by one window and estimate the meta-gradient there.
 
     Attributes:
-        unroll_length: int, inner steps of one window.
+        unroll_length: int, inner steps of one window, of the longest where they
+            differ.
+        keep_memory: bool, whether an episode begins with the memory of the last
+            run.
     """
 
     unroll_length: int
+    keep_memory: bool = False
 
     def start(
         self,
@@ -53,10 +59,21 @@ class MetaGradientEstimator(abc.ABC):
         optimizee: Optimizee,
         seed: Seed,
         context: EpisodeContext,
+        meta_params: Vector | None = None,
     ) -> Carry:
-        """Return the carry before the first window of an episode."""
+        """Return the carry before the first window of an episode.
+
+        Args:
+            cell: the learned optimizer.
+            optimizee: the problem.
+            seed: int32 `[2]`, of the episode.
+            context: what is known of the training around it.
+            meta_params: float `[M]`, the weights, which the first state may
+                depend on; None for the cell's own.
+        """
         del context
-        return start_episode(cell, optimizee, seed)
+        weights = split_weights(cell, meta_params)
+        return start_episode(cell, optimizee, seed, weights)
 
     def memory(self, carry: Carry) -> Nest:
         """Return the learned optimizer's state in a carry of this kind."""
@@ -69,9 +86,39 @@ class MetaGradientEstimator(abc.ABC):
         optimizee: Optimizee,
         meta_params: Vector,
         carry: Carry,
+        length: Scalar | None = None,
     ) -> tuple[Estimate, Carry]:
-        """Run one window from `carry`, with `meta_params` `[M]` as weights.
+        """Run one window from `carry`.
+
+        Args:
+            cell: the learned optimizer.
+            optimizee: the problem.
+            meta_params: float `[M]`, the weights.
+            carry: before the window.
+            length: int32 scalar, the window's steps, at most `unroll_length`;
+                None for `unroll_length`.
 
         Returns:
-            `(Estimate, carry)`; the carry is `unroll_length` steps further.
+            `(Estimate, carry)`; the carry is `length` steps further.
         """
+
+
+def split_weights(
+    cell: OptimizerCell, meta_params: Vector | None
+) -> tuple[tf.Tensor, ...] | None:
+    """Return the weights one by one, None for the cell's own."""
+    return None if meta_params is None else cell.meta_layout.split(meta_params)
+
+
+def check_memory(fresh: Nest, memory: Nest) -> None:
+    """Refuse an episode that is to keep a memory it was not given.
+
+    Raises:
+        ValueError: if there is none, for a cell that has a state.
+    """
+    if tf.nest.flatten(fresh) and not tf.nest.flatten(memory):
+        raise ValueError(
+            "An episode that keeps the last run's memory must be given "
+            "it. Received: EpisodeContext.memory=(). Before the first "
+            "run it is cell.get_initial_state(layout)."
+        )

@@ -17,11 +17,13 @@ from l2o_tf.estimators.base import (
     EpisodeContext,
     Estimate,
     MetaGradientEstimator,
+    check_memory,
+    split_weights,
 )
 from l2o_tf.optimizees.base import Optimizee
 from l2o_tf.optimizers.base import OptimizerCell, OptimizerInputs
-from l2o_tf.unroll.adjoint import cell_adjoint
-from l2o_tf.unroll.carry import Carry, start_episode
+from l2o_tf.unroll.adjoint import cell_adjoint, initial_state_gradient
+from l2o_tf.unroll.carry import Carry, initial_states, start_episode
 from l2o_tf.unroll.engine import Step, last_loss, unroll
 from l2o_tf.unroll.replay import replay
 
@@ -45,7 +47,7 @@ def imitation_window(
     labels: tf.Tensor,
     states: Nest,
     length: int,
-) -> tuple[Scalar, tuple[tf.Tensor, ...], Nest]:
+) -> tuple[Scalar, tuple[tf.Tensor, ...], list[tf.Tensor], Nest]:
     """Compute the imitation loss of one window, its gradient, and the state.
 
         L = sum_{t < U} 1/2 sum_p (label_{t,p} - u_{t,p})^2 / N
@@ -62,7 +64,8 @@ def imitation_window(
         length: int, U.
 
     Returns:
-        `(L, dL/d meta_params, s_U)`.
+        `(L, dL/d meta_params, dL/d s_0, s_U)`; the third as `cell_adjoint`
+        returns it.
 
     References:
         Chen et al. 2020, section 4.2; factor of the released program, spec
@@ -78,10 +81,11 @@ def imitation_window(
         del inputs, update
         return error[t] / count, nothing
 
-    gradient = cell_adjoint(
+    gradient, d_states = cell_adjoint(
         cell, meta_params, inputs, before, length, cotangent, ()
     )
-    return 0.5 * tf.reduce_sum(error**2) / count, gradient, last
+    loss = 0.5 * tf.reduce_sum(error**2) / count
+    return loss, gradient, d_states, last
 
 
 class ImitationGradient(MetaGradientEstimator):
@@ -125,17 +129,15 @@ class ImitationGradient(MetaGradientEstimator):
         optimizee: Optimizee,
         seed: Seed,
         context: EpisodeContext,
+        meta_params: Vector | None = None,
     ) -> Carry:
         """Begin the teacher's episode; the learner's state is zero or kept."""
         carry = start_episode(self.teacher, optimizee, seed)
-        learner = cell.get_initial_state(optimizee.layout)
+        learner = initial_states(
+            cell, optimizee, seed, split_weights(cell, meta_params)
+        )
         if self.keep_memory:
-            if tf.nest.flatten(learner) and not tf.nest.flatten(context.memory):
-                raise ValueError(
-                    "An episode that keeps the last run's memory must be given "
-                    "it. Received: EpisodeContext.memory=(). Before the first "
-                    "run it is cell.get_initial_state(layout)."
-                )
+            check_memory(learner, context.memory)
             learner = cell.keep_memory(learner, context.memory)
         return carry._replace(states=ImitationStates(carry.states, learner))
 
@@ -149,8 +151,27 @@ class ImitationGradient(MetaGradientEstimator):
         optimizee: Optimizee,
         meta_params: Vector,
         carry: Carry,
+        length: Scalar | None = None,
     ) -> tuple[Estimate, Carry]:
-        """Run one window; see the class and `MetaGradientEstimator`."""
+        """Run one window; see the class and `MetaGradientEstimator`.
+
+        Raises:
+            ValueError: if a `length` is given: windows have `unroll_length`.
+        """
+        if length is not None:
+            raise ValueError(
+                "Imitation has windows of one length. "
+                f"Received: length={length}."
+            )
+        return self._window(cell, optimizee, meta_params, carry)
+
+    def _window(
+        self,
+        cell: OptimizerCell,
+        optimizee: Optimizee,
+        meta_params: Vector,
+        carry: Carry,
+    ) -> tuple[Estimate, Carry]:
         k, length = self.teacher_steps, self.unroll_length
         first, learner = carry.step // k, carry.states.learner
 
@@ -168,14 +189,20 @@ class ImitationGradient(MetaGradientEstimator):
         inputs = tf.nest.map_structure(lambda stack: stack[::k], inputs)
         inputs = inputs._replace(step=first + tf.range(1, length + 1))
         labels = tf.reshape(updates, [length, k, -1])  # [U, k, N]
-        loss, gradient, learner = imitation_window(
+        weights = cell.meta_layout.split(meta_params)
+        loss, gradient, d_states, learner = imitation_window(
             cell,
-            cell.meta_layout.split(meta_params),
+            weights,
             inputs,
             tf.reduce_sum(labels, axis=1),
             learner,
             length,
         )
+        if not self.keep_memory:
+            initial = initial_state_gradient(
+                cell, optimizee, weights, carry, d_states
+            )
+            gradient = tf.nest.map_structure(tf.add, gradient, initial)
         estimate = Estimate(
             meta_gradient=cell.meta_layout.flatten(gradient),
             meta_loss=loss,

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from l2o_tf.core import checks, seeds
 from l2o_tf.core.layout import Layout
-from l2o_tf.core.types import Vector
+from l2o_tf.core.types import Seed, Vector
 from l2o_tf.learned import features
 from l2o_tf.learned.lstm import LSTMState
 from l2o_tf.learned.network import CoordinateNetwork
@@ -73,8 +73,11 @@ class DMLSTM(OptimizerCell):
         )
         self.built = True
 
-    def get_initial_state(self, layout: Layout) -> tuple[LSTMState, ...]:
+    def get_initial_state(
+        self, layout: Layout, seed: Seed | None = None
+    ) -> tuple[LSTMState, ...]:
         """Return zeros: one `LSTMState` of `[units, N]` per layer."""
+        del seed
         return self.network.initial_states(layout.size)
 
     def features(self, gradient: Vector) -> tf.Tensor:

@@ -121,8 +121,11 @@ class RNNprop(OptimizerCell):
                 draw_lv_weights(self.meta_layout, root, self.compute_dtype)
             )
 
-    def get_initial_state(self, layout: Layout) -> RNNpropState:
+    def get_initial_state(
+        self, layout: Layout, seed: Seed | None = None
+    ) -> RNNpropState:
         """Return zero moments and zero LSTM states."""
+        del seed
         zeros = tf.zeros([layout.size], self.compute_dtype)
         return RNNpropState(
             AdamState(zeros, zeros), self.network.initial_states(layout.size)

@@ -21,11 +21,15 @@ class Optimizee(abc.ABC):
         layout: `Layout`, where each tensor lies in x.
         split: str, the data split the batches come from; "" without data.
         notice: None, or what a reader of any result must know of the data.
+        exact_gradients: bool, whether `loss_and_gradient` returns df/dx, as it
+            does but where an optimizer is to be shown something else (noise,
+            say, which the loss does not have).
     """
 
     layout: Layout
     split: str = ""
     notice: str | None = None
+    exact_gradients: bool = True
 
     @abc.abstractmethod
     def reset(self, seed: Seed) -> tuple[Vector, Nest]:
@@ -35,6 +39,14 @@ class Optimizee(abc.ABC):
     def sample(self, seed: Seed) -> Nest:
         """Draw a minibatch, `()` for a problem without data."""
 
+    def sample_objective(self, seed: Seed) -> Nest:
+        """Draw the batch on which an objective is measured apart.
+
+        The whole data set or a large part of it, where a problem has one and
+        says so; one more minibatch otherwise.
+        """
+        return self.sample(seed)
+
     @abc.abstractmethod
     def loss(self, params: Vector, constants: Nest, batch: Nest) -> Scalar:
         """Compute f(x; constants, batch), a scalar of x's dtype."""
@@ -42,7 +54,16 @@ class Optimizee(abc.ABC):
     def loss_and_gradient(
         self, params: Vector, constants: Nest, batch: Nest
     ) -> tuple[Scalar, Vector]:
-        """Compute f and df/dx `[N]` on the same minibatch."""
+        """Compute f and df/dx `[N]` on the same minibatch.
+
+        What an optimizer is shown; see `exact_gradients`.
+        """
+        return self.value_and_gradient(params, constants, batch)
+
+    def value_and_gradient(
+        self, params: Vector, constants: Nest, batch: Nest
+    ) -> tuple[Scalar, Vector]:
+        """Compute f and df/dx `[N]`, by differentiating `loss`."""
         with tf.GradientTape() as tape:
             tape.watch(params)
             loss = self.loss(params, constants, batch)

@@ -33,6 +33,8 @@ class ImageClassifier(Optimizee):
         split: "train", "inner_valid", "meta_valid" or "test".
         batch_size: int, images per minibatch.
         init_stddev: float.
+        objective_size: int, images on which an objective is measured apart,
+            different ones, or None for one more minibatch.
 
     Attributes:
         image_shape: (int, int, int), height, width and channels.
@@ -52,16 +54,28 @@ class ImageClassifier(Optimizee):
         split: str,
         batch_size: int,
         init_stddev: float,
+        objective_size: int | None = None,
     ) -> None:
         self.data = dataset.split(split)
         self.split = split
         self.notice = dataset.notice
         self.batch_size = checks.positive_int("batch_size", batch_size)
         self.init_stddev = checks.real("init_stddev", init_stddev, low=0.0)
+        self.objective_size = objective_size
+        if objective_size is not None:
+            self._check_objective_size(objective_size)
         height, width, channels = self.data.images.shape[1:]
         self.image_shape = height, width, channels
         self.num_classes = dataset.num_classes
         self.constant_starts = {}
+
+    def _check_objective_size(self, size: int) -> None:
+        available = int(self.data.images.shape[0])
+        if checks.positive_int("objective_size", size) > available:
+            raise ValueError(
+                f"The split {self.split!r} has {available} images. "
+                f"Received: objective_size={size}."
+            )
 
     def reset(self, seed: Seed) -> tuple[Vector, tuple[()]]:
         """Draw the normal coordinates, set the constant ones."""
@@ -84,6 +98,13 @@ class ImageClassifier(Optimizee):
             seed, [self.batch_size], int(self.data.images.shape[0])
         )
         return gather(self.data, indices)
+
+    def sample_objective(self, seed: Seed) -> tuple[tf.Tensor, tf.Tensor]:
+        """Draw `objective_size` different images, or one more minibatch."""
+        if self.objective_size is None:
+            return self.sample(seed)
+        order = seeds.permutation(seed, int(self.data.images.shape[0]))
+        return gather(self.data, order[: self.objective_size])
 
     @abc.abstractmethod
     def logits(self, params: Vector, images: tf.Tensor) -> tf.Tensor:

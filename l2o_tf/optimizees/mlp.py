@@ -44,6 +44,8 @@ class MLP(ImageClassifier):
         activation: "sigmoid", "relu" or "tanh".
         batch_size: int, images per minibatch. Defaults to 128.
         init_stddev: float, defaults to 0.01.
+        objective_size: int, images on which an objective is measured apart
+            (spec l2o_scale.md 1.2), or None for one more minibatch.
 
     Raises:
         ValueError: if an argument is out of range.
@@ -60,8 +62,11 @@ class MLP(ImageClassifier):
         activation: str = "sigmoid",
         batch_size: int = 128,
         init_stddev: float = 0.01,
+        objective_size: int | None = None,
     ) -> None:
-        super().__init__(dataset, split, batch_size, init_stddev)
+        super().__init__(
+            dataset, split, batch_size, init_stddev, objective_size
+        )
         self.activation = checks.one_of(
             "activation", activation, tuple(ACTIVATIONS)
         )

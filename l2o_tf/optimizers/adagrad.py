@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from l2o_tf.core import checks
 from l2o_tf.core.layout import Layout
-from l2o_tf.core.types import Vector
+from l2o_tf.core.types import Seed, Vector
 from l2o_tf.optimizers.base import OptimizerCell, OptimizerInputs
 
 
@@ -104,8 +104,11 @@ class Adagrad(OptimizerCell):
         self.epsilon = checks.real("epsilon", epsilon, low=0.0)
         self.built = True
 
-    def get_initial_state(self, layout: Layout) -> AdagradState:
+    def get_initial_state(
+        self, layout: Layout, seed: Seed | None = None
+    ) -> AdagradState:
         """Return a_0 = `initial_accumulator`, `[N]`."""
+        del seed
         zeros = tf.zeros([layout.size], self.compute_dtype)
         return AdagradState(zeros + self.initial_accumulator)
 

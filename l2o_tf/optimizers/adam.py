@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from l2o_tf.core import checks
 from l2o_tf.core.layout import Layout
-from l2o_tf.core.types import Scalar, Vector
+from l2o_tf.core.types import Scalar, Seed, Vector
 from l2o_tf.optimizers.base import OptimizerCell, OptimizerInputs
 
 
@@ -150,8 +150,11 @@ class Adam(OptimizerCell):
         self.epsilon = checks.real("epsilon", epsilon, low=0.0)
         self.built = True
 
-    def get_initial_state(self, layout: Layout) -> AdamState:
+    def get_initial_state(
+        self, layout: Layout, seed: Seed | None = None
+    ) -> AdamState:
         """Return m_0 = v_0 = 0, each `[N]`."""
+        del seed
         zeros = tf.zeros([layout.size], self.compute_dtype)
         return AdamState(zeros, zeros)
 

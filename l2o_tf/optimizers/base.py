@@ -15,7 +15,7 @@ import keras
 import tensorflow as tf
 
 from l2o_tf.core.layout import Layout
-from l2o_tf.core.types import Nest, Scalar, Vector
+from l2o_tf.core.types import Nest, Scalar, Seed, Vector
 
 
 class OptimizerInputs(NamedTuple):
@@ -47,16 +47,28 @@ class OptimizerCell(keras.layers.Layer, abc.ABC):
         reads_params: bool, whether `call` looks at `inputs.params`. If not,
             it gets `()`, and no trajectory of params is kept for the backward
             pass.
+        looks_ahead: bool, whether gradients are to be taken at `look_ahead`
+            of the params.
+        repairs_gradients: bool, whether `call` gives a finite update for a
+            gradient that is not finite.
     """
 
     reads_params: bool = False
+    looks_ahead: bool = False
+    repairs_gradients: bool = False
 
     @abc.abstractmethod
-    def get_initial_state(self, layout: Layout) -> Nest:
+    def get_initial_state(
+        self, layout: Layout, seed: Seed | None = None
+    ) -> Nest:
         """Return the state before the first step.
+
+        It may depend on the weights (a learned initial state).
 
         Args:
             layout: where each tensor of the optimizee lies in the vector.
+            seed: int32 `[2]`, of what a cell draws at random; None for a seed
+                of the cell's own.
 
         Returns:
             A nest of tensors (a NamedTuple by convention, `()` for none) whose
@@ -76,6 +88,11 @@ class OptimizerCell(keras.layers.Layer, abc.ABC):
         """
         del fresh
         return old
+
+    def look_ahead(self, params: Vector, states: Nest) -> Vector:
+        """Return where the next gradient is to be taken, `[N]`: the params."""
+        del states
+        return params
 
     @abc.abstractmethod
     def call(
@@ -103,8 +120,9 @@ class OptimizerCell(keras.layers.Layer, abc.ABC):
                 f"{type(self).__name__} has no weight to train: it is a "
                 "hand-designed optimizer. Use a learned one, as DMLSTM."
             )
-        return Layout.from_shapes(
-            {v.path: tuple(v.shape) for v in self.trainable_variables}
+        return Layout(
+            tuple(v.path for v in self.trainable_variables),
+            tuple(tuple(v.shape) for v in self.trainable_variables),
         )
 
     def meta_params(self) -> Vector:
@@ -143,3 +161,25 @@ class OptimizerCell(keras.layers.Layer, abc.ABC):
         mapping = list(zip(self.trainable_variables, meta_params, strict=True))
         with keras.StatelessScope(state_mapping=mapping):
             return self.call(inputs, states)
+
+    def stateless_initial_state(
+        self,
+        meta_params: tuple[tf.Tensor, ...] | None,
+        layout: Layout,
+        seed: Seed,
+    ) -> Nest:
+        """Run `get_initial_state` with the given tensors as the weights.
+
+        Args:
+            meta_params: as in `stateless_update`.
+            layout: as in `get_initial_state`.
+            seed: as in `get_initial_state`.
+
+        Returns:
+            As `get_initial_state`; differentiable in `meta_params`.
+        """
+        if meta_params is None:
+            return self.get_initial_state(layout, seed)
+        mapping = list(zip(self.trainable_variables, meta_params, strict=True))
+        with keras.StatelessScope(state_mapping=mapping):
+            return self.get_initial_state(layout, seed)

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from l2o_tf.core import checks
 from l2o_tf.core.layout import Layout
-from l2o_tf.core.types import Vector
+from l2o_tf.core.types import Seed, Vector
 from l2o_tf.optimizers.base import OptimizerCell, OptimizerInputs
 
 
@@ -106,8 +106,11 @@ class Momentum(OptimizerCell):
         self.nesterov = nesterov
         self.built = True
 
-    def get_initial_state(self, layout: Layout) -> MomentumState:
+    def get_initial_state(
+        self, layout: Layout, seed: Seed | None = None
+    ) -> MomentumState:
         """Return a_0 = 0, `[N]`."""
+        del seed
         return MomentumState(tf.zeros([layout.size], self.compute_dtype))
 
     def call(

@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from l2o_tf.core import checks
 from l2o_tf.core.layout import Layout
-from l2o_tf.core.types import Vector
+from l2o_tf.core.types import Seed, Vector
 from l2o_tf.optimizers.base import OptimizerCell, OptimizerInputs
 
 
@@ -121,8 +121,11 @@ class RMSProp(OptimizerCell):
         )
         self.built = True
 
-    def get_initial_state(self, layout: Layout) -> RMSPropState:
+    def get_initial_state(
+        self, layout: Layout, seed: Seed | None = None
+    ) -> RMSPropState:
         """Return r_0 = `initial_mean_square` and p_0 = 0, each `[N]`."""
+        del seed
         zeros = tf.zeros([layout.size], self.compute_dtype)
         return RMSPropState(zeros + self.initial_mean_square, zeros)
 

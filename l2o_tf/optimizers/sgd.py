@@ -12,7 +12,7 @@ import keras
 
 from l2o_tf.core import checks
 from l2o_tf.core.layout import Layout
-from l2o_tf.core.types import Vector
+from l2o_tf.core.types import Seed, Vector
 from l2o_tf.optimizers.base import OptimizerCell, OptimizerInputs
 
 
@@ -67,8 +67,11 @@ class SGD(OptimizerCell):
         )
         self.built = True
 
-    def get_initial_state(self, layout: Layout) -> tuple[()]:
+    def get_initial_state(
+        self, layout: Layout, seed: Seed | None = None
+    ) -> tuple[()]:
         """Return no state."""
+        del seed
         del layout
         return ()
 

@@ -93,18 +93,32 @@ class StepwiseMixture(OptimizerCell):
         self.reads_params = learner.reads_params or any(
             cell.reads_params for cell in self.auxiliaries
         )
+        self.looks_ahead = learner.looks_ahead
         self.built = True
 
-    def get_initial_state(self, layout: Layout) -> MixtureStates:
+    def get_initial_state(
+        self, layout: Layout, seed: Seed | None = None
+    ) -> MixtureStates:
         """Return everyone's initial state, and the choices' distribution."""
+        seed = self._seed if seed is None else seed
         return MixtureStates(
-            learner=self.learner.get_initial_state(layout),
+            learner=self.learner.get_initial_state(layout, seed),
             auxiliaries=tuple(
-                cell.get_initial_state(layout) for cell in self.auxiliaries
+                cell.get_initial_state(layout, seeds.fold_in(seed, i))
+                for i, cell in enumerate(self.auxiliaries)
             ),
             probability=tf.constant(self.probability, self.compute_dtype),
             seed=self._seed,
         )
+
+    def keep_memory(self, fresh: MixtureStates, old: Nest) -> MixtureStates:
+        """Return the fresh state with the learner's memory, `old`."""
+        learner = self.learner.keep_memory(fresh.learner, old)
+        return fresh._replace(learner=learner)
+
+    def look_ahead(self, params: Vector, states: MixtureStates) -> Vector:
+        """Return where the learner looks."""
+        return self.learner.look_ahead(params, states.learner)
 
     def call(
         self, inputs: OptimizerInputs, states: MixtureStates

@@ -69,6 +69,7 @@ class SelfImproving(MetaGradientEstimator):
             )
         self.estimator = estimator
         self.unroll_length = estimator.unroll_length
+        self.keep_memory = estimator.keep_memory
         self.auxiliaries = check_auxiliaries(auxiliaries)
         count = len(self.auxiliaries)
         self.start_probability = checks.real(
@@ -97,10 +98,11 @@ class SelfImproving(MetaGradientEstimator):
         optimizee: Optimizee,
         seed: Seed,
         context: EpisodeContext,
+        meta_params: Vector | None = None,
     ) -> Carry:
         """Begin an episode with the mixture's probability at that time."""
         carry = self.estimator.start(
-            self._mixture(cell), optimizee, seed, context
+            self._mixture(cell), optimizee, seed, context, meta_params
         )
         probability = tf.cast(
             self.probability(context.episode), cell.compute_dtype
@@ -120,8 +122,9 @@ class SelfImproving(MetaGradientEstimator):
         optimizee: Optimizee,
         meta_params: Vector,
         carry: Carry,
+        length: Scalar | None = None,
     ) -> tuple[Estimate, Carry]:
         """Run one window of the inner estimator on the mixed trajectory."""
         return self.estimator.estimate(
-            self._mixture(cell), optimizee, meta_params, carry
+            self._mixture(cell), optimizee, meta_params, carry, length
         )

@@ -19,7 +19,9 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from l2o_tf.core.types import Nest, Scalar, Vector
+from l2o_tf.optimizees.base import Optimizee
 from l2o_tf.optimizers.base import OptimizerCell, OptimizerInputs
+from l2o_tf.unroll.carry import Carry, initial_states
 
 Cotangent = Callable[
     [Scalar, OptimizerInputs, Vector, Nest], tuple[Vector, Nest]
@@ -36,10 +38,10 @@ def cell_adjoint(
     meta_params: tuple[tf.Tensor, ...],
     inputs: OptimizerInputs,
     states: Nest,
-    length: int,
+    length: int | Scalar,
     cotangent: Cotangent,
     accumulator: Nest,
-) -> tuple[tf.Tensor, ...]:
+) -> tuple[tuple[tf.Tensor, ...], list[tf.Tensor]]:
     """Pull cotangents of the updates back to the meta-parameters.
 
     Args:
@@ -48,14 +50,16 @@ def cell_adjoint(
         inputs: the recorded `OptimizerInputs`, each with a leading axis `[U]`
             (`()` where the cell does not read).
         states: the recorded states before each step, leading axis `[U]`.
-        length: int, U.
-        cotangent: called for t = U-1 .. 0 with (t, inputs_t, update_t,
+        length: int or int32 scalar, the steps to go back, at most U.
+        cotangent: called for t = length-1 .. 0 with (t, inputs_t, update_t,
             accumulator), returns (dL/du_t `[N]`, accumulator).
-        accumulator: what `cotangent` starts with at t = U-1; `()` if nothing.
+        accumulator: what `cotangent` starts with; `()` if nothing.
 
     Returns:
-        dL/d meta_params, one tensor per weight. The state after the window
-        has cotangent 0: this is where backpropagation is truncated.
+        `(dL/d meta_params, dL/d s_0)`, one tensor per weight and one per float
+        tensor of the state before the window, for `initial_state_gradient`.
+        The state after the window has cotangent 0: this is where
+        backpropagation is truncated.
     """
 
     def body(
@@ -78,10 +82,67 @@ def cell_adjoint(
 
     last_states = [tf.zeros_like(stack[0]) for stack in _floats(states)]
     zeros = tf.nest.map_structure(tf.zeros_like, meta_params)
-    *_, d_meta = tf.while_loop(
+    *_, d_states, d_meta = tf.while_loop(
         lambda i, *_: i < length,
         body,
         (tf.constant(0), accumulator, last_states, zeros),
-        maximum_iterations=length,
+        maximum_iterations=inputs.gradient.shape[0],
     )
-    return d_meta
+    return d_meta, d_states
+
+
+def initial_state_gradient(
+    cell: OptimizerCell,
+    optimizee: Optimizee,
+    meta_params: tuple[tf.Tensor, ...],
+    carry: Carry,
+    d_states: list[tf.Tensor],
+) -> tuple[tf.Tensor, ...]:
+    """Pull dL/d s_0 back to the weights that an episode's first state is of.
+
+    Args:
+        cell: the optimizer.
+        optimizee: the problem.
+        meta_params: its weights.
+        carry: before the window.
+        d_states: as `cell_adjoint` returns it.
+
+    Returns:
+        One tensor per weight; zeros unless the window is the episode's first.
+    """
+    with tf.GradientTape() as tape:
+        tape.watch(meta_params)
+        states = initial_states(cell, optimizee, carry.seed, meta_params)
+    d_meta = tape.gradient(
+        _floats(states),
+        meta_params,
+        output_gradients=d_states,
+        unconnected_gradients=tf.UnconnectedGradients.ZERO,
+    )
+    first = tf.equal(carry.step, 0)
+    return tuple(tf.where(first, d, tf.zeros_like(d)) for d in d_meta)
+
+
+def with_initial_gradient(
+    cell: OptimizerCell,
+    optimizee: Optimizee,
+    meta_params: tuple[tf.Tensor, ...],
+    carry: Carry,
+) -> Carry:
+    """Return the carry, its state depending on the weights as s_0 does.
+
+    The same numbers; for a tape that watches `meta_params`, in the first window
+    of an episode.
+    """
+    first = tf.equal(carry.step, 0)
+
+    def attach(state: tf.Tensor, initial: tf.Tensor) -> tf.Tensor:
+        if not state.dtype.is_floating:
+            return state
+        derivative = initial - tf.stop_gradient(initial)  # its value is 0
+        return state + tf.where(first, derivative, tf.zeros_like(state))
+
+    states = initial_states(cell, optimizee, carry.seed, meta_params)
+    return carry._replace(
+        states=tf.nest.map_structure(attach, carry.states, states)
+    )

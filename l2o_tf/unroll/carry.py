@@ -11,7 +11,7 @@ from l2o_tf.core.types import Nest, Scalar, Seed, Vector
 from l2o_tf.optimizees.base import Optimizee
 from l2o_tf.optimizers.base import OptimizerCell
 
-_RESET, _BATCH, _BOUNDARY, _CHOICE = range(4)
+_RESET, _BATCH, _BOUNDARY, _CHOICE, _STATE, _OBJECTIVE = range(6)
 
 
 class Carry(NamedTuple):
@@ -33,16 +33,47 @@ class Carry(NamedTuple):
 
 
 def start_episode(
-    cell: OptimizerCell, optimizee: Optimizee, seed: Seed
+    cell: OptimizerCell,
+    optimizee: Optimizee,
+    seed: Seed,
+    meta_params: tuple[tf.Tensor, ...] | None = None,
 ) -> Carry:
-    """Draw x_0 and the constants, reset the optimizer's state, set t = 0."""
+    """Draw x_0 and the constants, reset the optimizer's state, set t = 0.
+
+    Args:
+        cell: the optimizer.
+        optimizee: the problem.
+        seed: int32 `[2]`, of the episode.
+        meta_params: tensors in place of the cell's weights, which its first
+            state may depend on, or None.
+    """
     params, constants = optimizee.reset(seeds.fold_in(seed, _RESET))
     return Carry(
         params=params,
         constants=constants,
-        states=cell.get_initial_state(optimizee.layout),
+        states=initial_states(cell, optimizee, seed, meta_params),
         step=tf.constant(0, tf.int32),
         seed=seed,
+    )
+
+
+def initial_states(
+    cell: OptimizerCell,
+    optimizee: Optimizee,
+    seed: Seed,
+    meta_params: tuple[tf.Tensor, ...] | None = None,
+) -> Nest:
+    """Return s_0 of an episode: the same for the same seed and weights."""
+    return cell.stateless_initial_state(
+        meta_params, optimizee.layout, seeds.fold_in(seed, _STATE)
+    )
+
+
+def first_carry(optimizee: Optimizee, carry: Carry) -> Carry:
+    """Return the carry with the params and constants of t = 0 once more."""
+    params, constants = optimizee.reset(seeds.fold_in(carry.seed, _RESET))
+    return carry._replace(
+        params=params, constants=constants, step=tf.constant(0, tf.int32)
     )
 
 
@@ -63,3 +94,8 @@ def boundary_seed(carry: Carry) -> Seed:
 def choice_seed(carry: Carry) -> Seed:
     """Return the seed of an episode's choices between optimizers."""
     return seeds.fold_in(carry.seed, _CHOICE)
+
+
+def objective_seed(carry: Carry) -> Seed:
+    """Return the seed of what a window that begins here is measured on."""
+    return seeds.fold_in(seeds.fold_in(carry.seed, _OBJECTIVE), carry.step)

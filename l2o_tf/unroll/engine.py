@@ -58,6 +58,8 @@ def inner_step(
         f_t, g_t = loss and gradient at x_t on a fresh minibatch
         u_t, s_{t+1} = cell(g_t, s_t);     x_{t+1} = x_t + u_t
 
+    A cell that looks ahead gets f_t and g_t where it looks.
+
     Args:
         cell: the optimizer.
         optimizee: the problem.
@@ -72,7 +74,9 @@ def inner_step(
     """
     seed = batch_seed(carry)
     loss, gradient = optimizee.loss_and_gradient(
-        carry.params, carry.constants, optimizee.sample(seed)
+        cell.look_ahead(carry.params, carry.states),
+        carry.constants,
+        optimizee.sample(seed),
     )
     seen = tf.identity if second_derivatives else tf.stop_gradient
     inputs = OptimizerInputs(

@@ -17,17 +17,47 @@ from l2o_tf.core.types import Scalar
 
 
 class MetaLoss(abc.ABC):
-    """Map the losses of a window to a scalar."""
+    """Map the losses of a window to a scalar.
+
+    Attributes:
+        needs_initial: bool, whether f at the start of the episode is looked at.
+        needs_last: bool, whether f(x_U), after the last update, is.
+    """
+
+    needs_initial: bool = False
+    needs_last: bool = True
 
     @abc.abstractmethod
-    def __call__(self, losses: tf.Tensor) -> Scalar:
-        """Compute the meta-loss of losses `[U + 1]`."""
+    def __call__(
+        self,
+        losses: tf.Tensor,
+        initial: Scalar | None = None,
+        length: Scalar | None = None,
+    ) -> Scalar:
+        """Compute the meta-loss.
 
-    def value_and_weights(self, losses: tf.Tensor) -> tuple[Scalar, tf.Tensor]:
-        """Compute the meta-loss and w_t = d meta-loss / d f(x_t), `[U + 1]`."""
+        Args:
+            losses: float `[U + 1]`.
+            initial: float scalar, f(x_0) of the episode; None where it is not
+                needed.
+            length: int32 scalar, the steps of a window shorter than U: losses
+                beyond f(x_length) are zeros to be ignored. None for U.
+        """
+
+    def value_and_weights(
+        self,
+        losses: tf.Tensor,
+        initial: Scalar | None = None,
+        length: Scalar | None = None,
+    ) -> tuple[Scalar, tf.Tensor]:
+        """Compute the meta-loss and w_t = d meta-loss / d f(x_t), `[U + 1]`.
+
+        f at the start of the episode counts as a constant: no optimizer has
+        touched it.
+        """
         with tf.GradientTape() as tape:
             tape.watch(losses)
-            value = self(losses)
+            value = self(losses, initial, length)
         return value, tape.gradient(value, losses)
 
 
@@ -39,9 +69,72 @@ class SumOfLosses(MetaLoss):
     dm_rnnprop.md 4.1). f(x_0) does not depend on the optimizer.
     """
 
-    def __call__(self, losses: tf.Tensor) -> Scalar:
+    def __call__(
+        self,
+        losses: tf.Tensor,
+        initial: Scalar | None = None,
+        length: Scalar | None = None,
+    ) -> Scalar:
         """Compute the sum."""
+        del initial, length
         return tf.reduce_sum(losses)
+
+
+@gin.register(module="l2o_tf.unroll")
+class LogRatio(MetaLoss):
+    """Average the logarithm of the loss relative to the episode's start.
+
+        J = 1/(U + 1) sum_i log(F_i / (f_init + eps) + eps)
+        F = [f(x_0), f(x_0), f(x_1), .., f(x_{U-1})],       eps = 1e-6
+
+    f_init is f(x_0) of the episode, the other losses are of the window. As in
+    the original program the first entry comes twice, and f(x_U) is left to the
+    next window. A loss below -eps f_init makes J not a number.
+
+    Args:
+        numerator_epsilon: bool, whether eps is added before dividing:
+            log((F_i + eps) / (f_init + eps)). Defaults to False.
+
+    Raises:
+        ValueError: if `numerator_epsilon` is not a bool.
+
+    References:
+        Wichrowska et al., ICML 2017, section 4.1; spec l2o_scale.md 1.2, 1.3.
+    """
+
+    needs_initial = True
+    needs_last = False
+
+    def __init__(self, numerator_epsilon: bool = False) -> None:
+        self.numerator_epsilon = checks.boolean(
+            "numerator_epsilon", numerator_epsilon
+        )
+
+    def __call__(
+        self,
+        losses: tf.Tensor,
+        initial: Scalar | None = None,
+        length: Scalar | None = None,
+    ) -> Scalar:
+        """Compute J."""
+        if initial is None:
+            raise ValueError(
+                "A ratio needs the loss at the start of the episode. "
+                "Received: initial=None."
+            )
+        epsilon, count = 1e-6, losses.shape[0] - 1
+        steps = tf.range(count)
+        length = tf.constant(count) if length is None else length
+        start = tf.stop_gradient(initial) + epsilon
+        if self.numerator_epsilon:
+            ratios = (losses[:-1] + epsilon) / start
+        else:
+            ratios = losses[:-1] / start + epsilon
+        inside = steps < length
+        # Where there is no loss, a number whose logarithm has a derivative.
+        logarithms = tf.math.log(tf.where(inside, ratios, tf.ones_like(ratios)))
+        twice = tf.reduce_sum(logarithms) + logarithms[0]
+        return twice / tf.cast(length + 1, losses.dtype)
 
 
 @gin.register(module="l2o_tf.unroll")
@@ -62,12 +155,28 @@ class LossAt(MetaLoss):
     def __init__(self, index: int = -1) -> None:
         self.index = checks.integer("index", index)
 
-    def __call__(self, losses: tf.Tensor) -> Scalar:
+    def __call__(
+        self,
+        losses: tf.Tensor,
+        initial: Scalar | None = None,
+        length: Scalar | None = None,
+    ) -> Scalar:
         """Pick the loss."""
+        del initial
         count = int(losses.shape[0])
+        if length is not None:
+            return losses[self._from_end() + length + 1]
         if not -count <= self.index < count:
             raise ValueError(
                 f"A window of {count - 1} steps has the losses 0 to "
                 f"{count - 1}. Received: index={self.index}."
             )
         return losses[self.index]
+
+    def _from_end(self) -> int:
+        if self.index not in (-1, -2):
+            raise ValueError(
+                "A window of random length, 1 at least, has its last two "
+                f"losses for sure. Received: index={self.index}. Use -1 or -2."
+            )
+        return self.index

@@ -7,8 +7,8 @@ import tensorflow as tf
 from l2o_tf.core.types import Nest, Scalar, Seed
 from l2o_tf.optimizees.base import Optimizee
 from l2o_tf.optimizers.base import OptimizerCell
-from l2o_tf.unroll.carry import start_episode
-from l2o_tf.unroll.engine import last_loss, unroll
+from l2o_tf.unroll.carry import boundary_seed, start_episode
+from l2o_tf.unroll.engine import unroll
 
 
 def final_loss_and_states(
@@ -18,6 +18,7 @@ def final_loss_and_states(
     seed: Seed,
     length: Scalar,
     capacity: int,
+    memory: Nest = (),
 ) -> tuple[Scalar, Nest]:
     """Run one episode from its reset; return what is there where it ends.
 
@@ -28,20 +29,28 @@ def final_loss_and_states(
         seed: int32 `[2]`, of the episode.
         length: int32 scalar, inner steps.
         capacity: int, the largest `length`.
+        memory: the optimizer's state at the end of another episode, to begin
+            with its memory; `()` for none.
 
     Returns:
-        `(loss, states)`: f(x_length) on one fresh minibatch (spec
-        dm_rnnprop.md 5.3), and the optimizer's state.
+        `(loss, states)`: f(x_length) on one draw of `sample_objective`, that is
+        one fresh minibatch (spec dm_rnnprop.md 5.3) or a larger part of the
+        data (spec l2o_scale.md 5.1), and the optimizer's state.
     """
+    start = start_episode(cell, optimizee, seed, meta_params)
+    if tf.nest.flatten(memory):
+        states = cell.keep_memory(start.states, memory)
+        start = start._replace(states=states)
     carry, _ = unroll(
         cell,
         optimizee,
-        start_episode(cell, optimizee, seed),
+        start,
         length,
         meta_params=meta_params,
         capacity=capacity,
     )
-    return last_loss(optimizee, carry), carry.states
+    batch = optimizee.sample_objective(boundary_seed(carry))
+    return optimizee.loss(carry.params, carry.constants, batch), carry.states
 
 
 def final_loss(

@@ -15,6 +15,7 @@ import gin
 
 from l2o_tf.core import checks
 from l2o_tf.core.numerics import nan_to_inf
+from l2o_tf.core.types import Seed
 
 
 class ScheduleState(NamedTuple):
@@ -50,7 +51,28 @@ class Verdict(enum.Enum):
 
 
 class HorizonSchedule(abc.ABC):
-    """Give the horizons of the current stage and judge validation costs."""
+    """Give the horizons of the current stage and judge validation costs.
+
+    Attributes:
+        longest_window: int, inner steps of the longest window that
+            `window_lengths` may draw; None where it draws nothing.
+        most_windows: int, the most windows it may draw; None likewise.
+    """
+
+    longest_window: int | None = None
+    most_windows: int | None = None
+
+    def window_lengths(
+        self, state: ScheduleState, seed: Seed
+    ) -> tuple[int, ...] | None:
+        """Draw the windows of a training episode.
+
+        Returns:
+            The inner steps of each; None: all are the estimator's, and fill
+            the horizon.
+        """
+        del state, seed
+        return None
 
     @abc.abstractmethod
     def horizon(self, state: ScheduleState) -> int:

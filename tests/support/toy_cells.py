@@ -27,7 +27,7 @@ class WeightDecay(OptimizerCell):
             initializer=lambda shape, dtype: tf.constant(value, dtype),
         )
 
-    def get_initial_state(self, layout):
+    def get_initial_state(self, layout, seed=None):
         return ()
 
     def call(self, inputs, states):
@@ -39,6 +39,13 @@ class Velocity(NamedTuple):
     """The state of `LearnableMomentum`."""
 
     velocity: tf.Tensor
+
+
+class Counted(NamedTuple):
+    """The state of `LearnedStart`."""
+
+    velocity: tf.Tensor
+    count: tf.Tensor
 
 
 class LearnableMomentum(OptimizerCell):
@@ -53,7 +60,7 @@ class LearnableMomentum(OptimizerCell):
         )
         self.built = True
 
-    def get_initial_state(self, layout):
+    def get_initial_state(self, layout, seed=None):
         return Velocity(tf.zeros([layout.size], self.compute_dtype))
 
     def call(self, inputs, states):
@@ -70,9 +77,61 @@ class StepScaled(OptimizerCell):
         self.eta = eta
         self.built = True
 
-    def get_initial_state(self, layout):
+    def get_initial_state(self, layout, seed=None):
         return ()
 
     def call(self, inputs, states):
         step = tf.cast(inputs.step, inputs.gradient.dtype)
         return -self.eta * step * inputs.loss * inputs.gradient, states
+
+
+class DecayedDescent(OptimizerCell):
+    """u_t = -0.1 g_t - 0.02 x_t: a hand-designed cell that reads params."""
+
+    reads_params = True
+
+    def get_initial_state(self, layout, seed=None):
+        return ()
+
+    def call(self, inputs, states):
+        return -0.1 * inputs.gradient - 0.02 * inputs.params, states
+
+
+class LearnedStart(OptimizerCell):
+    """a_t = mu a_{t-1} + g_t, u_t = -eta a_t, a_0 = start everywhere.
+
+    All three are learned: a cell whose initial state is a weight. The steps
+    it counts are an int of its state.
+    """
+
+    def __init__(self, eta=0.1, mu=0.5, start=0.3, dtype="float32", name=None):
+        super().__init__(name=name, dtype=dtype)
+        self.rule = self.add_weight(
+            name="eta_and_mu",
+            shape=(2,),
+            initializer=lambda shape, dtype: tf.constant([eta, mu], dtype),
+        )
+        self.first = self.add_weight(
+            name="start",
+            shape=(),
+            initializer=lambda shape, dtype: tf.constant(start, dtype),
+        )
+        self.built = True
+
+    def get_initial_state(self, layout, seed=None):
+        ones = tf.ones([layout.size], self.compute_dtype)
+        return Counted(ones * tf.convert_to_tensor(self.first), tf.constant(0))
+
+    def call(self, inputs, states):
+        eta, mu = tf.unstack(tf.convert_to_tensor(self.rule))
+        a = mu * states.velocity + inputs.gradient
+        return -eta * a, Counted(a, states.count + 1)
+
+
+class Ahead(LearnedStart):
+    """A `LearnedStart` whose gradients are taken at x_t - 0.1 a_t."""
+
+    looks_ahead = True
+
+    def look_ahead(self, params, states):
+        return params - 0.1 * states.velocity

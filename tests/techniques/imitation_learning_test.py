@@ -39,7 +39,7 @@ def imitate(cell, layout, meta_optimizer, state, inputs, labels):
             lambda stack: stack[i * LENGTH : (i + 1) * LENGTH],
             (inputs, labels),
         )
-        loss, gradient, learner = imitation_window(
+        loss, gradient, _, learner = imitation_window(
             cell,
             cell.meta_layout.split(state.meta_params),
             *window,

@@ -15,7 +15,7 @@ from support.mixtures import (
     drawn,
     each_learner,
 )
-from support.toy_cells import WeightDecay
+from support.toy_cells import DecayedDescent, WeightDecay
 
 from l2o_tf.core import seeds
 from l2o_tf.core.compile import compiled
@@ -117,22 +117,10 @@ def test_at_probability_zero_the_learner_makes_every_step():
     np.testing.assert_array_equal(updates, -0.1 * gradients.numpy())
 
 
-class DecayedDescent(OptimizerCell):
-    """u_t = -0.1 g_t - 0.02 x_t: a hand-designed cell that reads params."""
-
-    reads_params = True
-
-    def get_initial_state(self, layout):
-        return ()
-
-    def call(self, inputs, states):
-        return -0.1 * inputs.gradient - 0.02 * inputs.params, states
-
-
 class Blind(OptimizerCell):
     """u_t = -g_t, and no params are to be seen."""
 
-    def get_initial_state(self, layout):
+    def get_initial_state(self, layout, seed=None):
         return ()
 
     def call(self, inputs, states):

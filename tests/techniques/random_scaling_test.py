@@ -100,6 +100,20 @@ def test_gradient_carries_the_factor():
     np.testing.assert_allclose(gradient, expected, rtol=1e-5)
 
 
+class WithObjective(DiagonalQuadratic):
+    """A quadratic whose objective's batch is the seed that drew it."""
+
+    def sample_objective(self, seed):
+        return seed
+
+
+def test_batches_are_those_of_the_scaled_problem():
+    scaled = RandomScaling(WithObjective([1.0], [1.0], "float32"))
+    seed = seeds.make_seed(4)
+    assert scaled.sample(seed) == ()
+    np.testing.assert_array_equal(scaled.sample_objective(seed), seed)
+
+
 def test_two_episodes_have_two_scales():
     scaled = RandomScaling(DiagonalQuadratic([1.0], [1.0], "float32"))
     a = scaled.reset(seeds.make_seed(1))[1][1]

@@ -71,7 +71,7 @@ def test_a_cotangent_that_depends_on_the_update_gives_the_tapes_gradient(
         return update - tf.constant(targets)[t], accumulator
 
     gradient = assert_same_everywhere(
-        lambda w, i, s: cell_adjoint(cell, w, i, s, LENGTH, cotangent, ()),
+        lambda w, i, s: cell_adjoint(cell, w, i, s, LENGTH, cotangent, ())[0],
         weights,
         inputs,
         states,
@@ -107,7 +107,7 @@ def test_cotangents_are_asked_for_from_the_last_step_to_the_first():
         np.testing.assert_allclose(update, -0.1 * inputs.gradient, 1e-15)
         return tf.zeros_like(update), accumulator + 1.0
 
-    gradient = cell_adjoint(
+    gradient, _ = cell_adjoint(
         cell,
         weights_of(cell),
         inputs,
@@ -127,7 +127,7 @@ def test_the_derivative_is_taken_at_the_given_weights():
     cell = LearnableSGD(0.1, dtype="float64")
     problem = DiagonalQuadratic([1.0, 2.0], [1.0, 3.0])
     inputs, states = recorded_window(cell, problem)
-    (gradient,) = cell_adjoint(
+    (gradient,), _ = cell_adjoint(
         cell,
         (tf.constant(0.7, tf.float64),),
         inputs,
@@ -150,7 +150,7 @@ def test_the_gradient_flows_through_the_state_between_steps():
         last = tf.cast(tf.equal(t, LENGTH - 1), update.dtype)
         return last * tf.ones_like(update), accumulator
 
-    (gradient,) = cell_adjoint(
+    (gradient,), _ = cell_adjoint(
         cell, weights_of(cell), inputs, states, LENGTH, cotangent, ()
     )
     g = inputs.gradient.numpy()[:, 0]

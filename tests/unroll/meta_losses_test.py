@@ -18,7 +18,7 @@ from l2o_tf.unroll.meta_losses import LossAt, MetaLoss, SumOfLosses
 class MeanLog(MetaLoss):
     """A meta-loss whose weights depend on the losses."""
 
-    def __call__(self, losses):
+    def __call__(self, losses, initial=None, length=None):
         return tf.reduce_mean(tf.math.log(losses))
 
 

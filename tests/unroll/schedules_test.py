@@ -5,6 +5,8 @@ import math
 
 import pytest
 
+from l2o_tf.core import seeds
+from l2o_tf.techniques.curriculum import Curriculum
 from l2o_tf.unroll.schedules import FixedHorizon, ScheduleState, Verdict
 
 
@@ -20,6 +22,16 @@ def test_validation_horizon_defaults_to_the_training_one():
     schedule = FixedHorizon(100)
     assert schedule.validation_horizon(ScheduleState()) == 100
     assert schedule.validation_horizons() == (100,)
+
+
+@pytest.mark.parametrize(
+    "schedule", [FixedHorizon(100), Curriculum((100, 200, 300))]
+)
+def test_no_windows_are_drawn_by_default(schedule):
+    state = ScheduleState()
+    assert schedule.window_lengths(state, seeds.make_seed(0)) is None
+    assert schedule.longest_window is None
+    assert schedule.most_windows is None
 
 
 def test_a_strictly_lower_cost_is_saved():
