@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from l2o_tf.learned.coordinatewise_rnn import CoordinatewiseRNN
 from l2o_tf.learned.dm import DMLSTM
+from l2o_tf.learned.hierarchical import HierarchicalRNN
 from l2o_tf.learned.learnable_sgd import LearnableSGD
+from l2o_tf.learned.learning_rate_schedule import LearningRateSchedule
 from l2o_tf.learned.rnnprop import RNNprop
+from l2o_tf.learned.trainable_adam import TrainableAdam
 from l2o_tf.optimizers.adagrad import Adagrad
 from l2o_tf.optimizers.adam import Adam
 from l2o_tf.optimizers.base import OptimizerCell
@@ -15,7 +19,11 @@ from l2o_tf.optimizers.sgd import SGD
 LEARNED_CELLS: dict[str, type[OptimizerCell]] = {
     "DMLSTM": DMLSTM,
     "RNNprop": RNNprop,
+    "HierarchicalRNN": HierarchicalRNN,
     "LearnableSGD": LearnableSGD,
+    "LearningRateSchedule": LearningRateSchedule,
+    "TrainableAdam": TrainableAdam,
+    "CoordinatewiseRNN": CoordinatewiseRNN,
 }
 
 ANALYTICAL_CELLS: dict[str, type[OptimizerCell]] = {

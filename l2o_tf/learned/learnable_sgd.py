@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from l2o_tf.core import checks
 from l2o_tf.core.layout import Layout
-from l2o_tf.core.types import Vector
+from l2o_tf.core.types import Seed, Vector
 from l2o_tf.optimizers.base import OptimizerCell, OptimizerInputs
 
 
@@ -23,6 +23,9 @@ from l2o_tf.optimizers.base import OptimizerCell, OptimizerInputs
 @keras.saving.register_keras_serializable(package="l2o_tf")
 class LearnableSGD(OptimizerCell):
     """Step against the gradient, u_t = -eta g_t, with eta learned.
+
+    The original program of L2O-Scale has the same optimizer, as
+    GlobalLearningRate, from eta = 0.001 (spec l2o_scale.md 2.6).
 
     Args:
         learning_rate: float, where eta starts; of either sign. Defaults to
@@ -50,8 +53,11 @@ class LearnableSGD(OptimizerCell):
         )
         self.built = True
 
-    def get_initial_state(self, layout: Layout) -> tuple[()]:
+    def get_initial_state(
+        self, layout: Layout, seed: Seed | None = None
+    ) -> tuple[()]:
         """Return no state."""
+        del seed
         del layout
         return ()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import gin
 import tensorflow as tf
 
@@ -11,6 +13,8 @@ from l2o_tf.core.types import Vector
 from l2o_tf.datasets.base import ImageDataset
 from l2o_tf.optimizees import layers
 from l2o_tf.optimizees.image_classifier import ImageClassifier
+
+INERT_SCALE = 1.0 / math.sqrt(1.0 + layers.BATCH_NORM_EPSILON)
 
 
 @gin.register(module="l2o_tf.optimizees")
@@ -36,7 +40,12 @@ class ConvNet(ImageClassifier):
     the loss can reach, and where it turns all logits off f is log(classes)
     with gradient 0. `batch_norm=False, relu_logits=False` is the plain network.
 
-    Kernels and V start from Normal(0, init_stddev**2), biases from 0.
+    L2O-Scale's evaluation has the same two networks with a `norm` by
+    statistics that never move from mean 0 and variance 1, a multiplication by
+    1.001^-1/2: `batch_norm=False, inert_norm=True, random_biases=True`.
+
+    Kernels and V start from Normal(0, init_stddev**2), biases from 0 or, with
+    `random_biases`, from the same distribution.
 
     Args:
         dataset: an `ImageDataset`.
@@ -48,13 +57,18 @@ class ConvNet(ImageClassifier):
         relu_logits: bool, whether the logits pass a ReLU.
         batch_size: int, images per minibatch. Defaults to 128.
         init_stddev: float, defaults to 0.01.
+        inert_norm: bool, whether `norm` is a multiplication by 1.001^-1/2; not
+            with `batch_norm`.
+        random_biases: bool, whether biases start at random.
 
     Raises:
         ValueError: if an argument is out of range, the three tuples differ in
-            length or are empty, or the images are too small for the blocks.
+            length or are empty, the images are too small for the blocks, or
+            both norms are asked for.
 
     References:
-        Chen et al. 2020, section 5; spec dm_rnnprop.md 1.4, 1.5 and 1.7.
+        Chen et al. 2020, section 5; spec dm_rnnprop.md 1.4, 1.5 and 1.7;
+        spec l2o_scale.md 6.2.
     """
 
     def __init__(
@@ -68,6 +82,8 @@ class ConvNet(ImageClassifier):
         relu_logits: bool = True,
         batch_size: int = 128,
         init_stddev: float = 0.01,
+        inert_norm: bool = False,
+        random_biases: bool = False,
     ) -> None:
         super().__init__(dataset, split, batch_size, init_stddev)
         self.filters = tuple(checks.positive_int("filters", f) for f in filters)
@@ -82,10 +98,20 @@ class ConvNet(ImageClassifier):
                 f"strides={self.strides}."
             )
         self.batch_norm = checks.boolean("batch_norm", batch_norm)
+        self.inert_norm = checks.boolean("inert_norm", inert_norm)
+        if batch_norm and inert_norm:
+            raise ValueError(
+                "A ConvNet normalises by the batch or inertly, not both. "
+                f"Received: batch_norm={batch_norm}, inert_norm={inert_norm}. "
+                "Set batch_norm=False for the inert one."
+            )
         self.relu_logits = checks.boolean("relu_logits", relu_logits)
+        self.random_biases = checks.boolean("random_biases", random_biases)
         self.layout = Layout.from_shapes(self._shapes())
         self.constant_starts = {
-            name: 0.0 for name in self.layout.names if "bias" in name
+            name: 0.0
+            for name in self.layout.names
+            if "bias" in name and not random_biases
         }
 
     def _shapes(self) -> dict[str, tuple[int, ...]]:
@@ -112,6 +138,8 @@ class ConvNet(ImageClassifier):
             hidden = layers.conv2d(hidden, kernel, shift, stride)
             if self.batch_norm:
                 hidden = layers.normalize(hidden)
+            elif self.inert_norm:
+                hidden = INERT_SCALE * hidden
             hidden = layers.max_pool(tf.nn.relu(hidden))
         logits = tf.matmul(layers.flatten(hidden), weights) + bias
         return tf.nn.relu(logits) if self.relu_logits else logits

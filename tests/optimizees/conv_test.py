@@ -7,6 +7,7 @@ from support.classifiers import (
     assert_dead_logits_have_no_gradient,
     assert_gradients_match,
     assert_keras_agrees,
+    assert_normal,
     assert_recorded,
     assert_weights_are_normal_and_biases_zero,
     cifar_like,
@@ -15,6 +16,7 @@ from support.classifiers import (
     keras_head,
     mnist_like,
     released_inputs,
+    starts_of,
 )
 from support.execution import assert_same_everywhere
 from support.problems import released_problem
@@ -25,6 +27,7 @@ from l2o_tf.datasets.synthetic import synthetic_images
 from l2o_tf.optimizees.conv import ConvNet
 
 BIASES = ("conv_layer1/biases1", "conv_layer2/biases1")
+INERT = {"batch_norm": False, "inert_norm": True}
 TINY = {"filters": (3, 2), "kernels": (3, 2), "batch_size": 8}
 
 
@@ -103,6 +106,11 @@ def keras_twin(network, dtype):
         block = [conv]
         if network.batch_norm:
             block.append(keras_batch_norm(False, dtype)[1])
+        if network.inert_norm:
+            # Untrained, with its moving statistics: mean 0 and variance 1.
+            block.append(
+                keras.layers.BatchNormalization(trainable=False, dtype=dtype)
+            )
         block.append(keras.layers.ReLU(dtype=dtype))
         block.append(keras.layers.MaxPooling2D(2, dtype=dtype))
         parts.append(conv)
@@ -117,17 +125,17 @@ def keras_twin(network, dtype):
     return [*parts, head], forward
 
 
-@pytest.mark.parametrize("batch_norm", [True, False])
+@pytest.mark.parametrize("norm", [{}, {"batch_norm": False}, INERT])
 @pytest.mark.parametrize("relu_logits", [True, False])
 @pytest.mark.parametrize("strides", [(1, 1), (2, 1)])
-def test_keras_layers_give_the_same(batch_norm, relu_logits, strides):
+def test_keras_layers_give_the_same(norm, relu_logits, strides):
     network = ConvNet(
         synthetic_images(height=13, width=14, channels=2),
         "train",
         **TINY,
         strides=strides,
-        batch_norm=batch_norm,
         relu_logits=relu_logits,
+        **norm,
     )
     batch = network.sample(seeds.make_seed(2))
     for dtype, tolerance in [("float32", 1e-5), ("float64", 1e-12)]:
@@ -136,7 +144,7 @@ def test_keras_layers_give_the_same(batch_norm, relu_logits, strides):
             *keras_twin(network, dtype),
             draw_params(network, 0.5, dtype),
             (tf.cast(batch[0], dtype), batch[1]),
-            BIASES if batch_norm else (),
+            BIASES if network.batch_norm else (),
             tolerance,
         )
 
@@ -162,10 +170,46 @@ def test_the_number_of_coordinates_is_the_papers(name, size):
 def test_the_options_change_no_coordinate():
     plain = tiny(batch_norm=False, relu_logits=False)
     assert plain.layout == tiny().layout
+    assert tiny(**INERT, random_biases=True).layout == tiny().layout
 
 
 def test_weights_start_from_a_normal_and_biases_from_zero():
     assert_weights_are_normal_and_biases_zero(mnist_conv())
+
+
+def test_random_biases_start_from_the_weights_normal():
+    for values in starts_of(tiny(random_biases=True), 60).values():
+        assert_normal(values)
+
+
+def test_random_biases_leave_the_weights_start():
+    fixed, free = starts_of(tiny()), starts_of(tiny(random_biases=True))
+    for name, values in fixed.items():
+        assert (values == free[name]).all() == ("bias" not in name)
+
+
+def test_the_inert_norm_is_a_factor_of_every_convolution():
+    inert = tiny(**INERT, relu_logits=False)
+    plain = tiny(batch_norm=False, relu_logits=False)
+    params = draw_params(plain, 0.5)
+    factor = 1.001**-0.5
+    kernel_1, bias_1, kernel_2, bias_2, weights, bias = plain.layout.split(
+        params
+    )
+    folded = plain.layout.flatten(
+        [
+            factor * kernel_1,
+            factor * bias_1,
+            factor * kernel_2,
+            factor * bias_2,
+            weights,
+            bias,
+        ]
+    )
+    images, _ = plain.sample(seeds.make_seed(0))
+    expected = plain.logits(folded, images)
+    assert relative_error(inert.logits(params, images), expected) < 1e-6
+    assert relative_error(plain.logits(params, images), expected) > 1e-4
 
 
 def test_biases_in_front_of_the_norm_have_no_effect():
@@ -209,6 +253,9 @@ def test_conv_mnist_agrees_everywhere():
         ("kernels", (2.0, 2), "kernels=2.0"),
         ("strides", (1, -1), "strides=-1"),
         ("batch_size", 0, "batch_size=0"),
+        ("inert_norm", "yes", "inert_norm='yes'"),
+        ("inert_norm", True, "batch_norm=True, inert_norm=True"),
+        ("random_biases", 1, "random_biases=1"),
         ("init_stddev", -1.0, "init_stddev=-1.0"),
         ("filters", (3,), r"filters=\(3,\), kernels=\(3, 2\)"),
         ("strides", (1, 1, 1), r"filters=\(3, 2\), kernels=.*=\(1, 1, 1\)"),

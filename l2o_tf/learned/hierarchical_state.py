@@ -1,0 +1,67 @@
+"""The state of the hierarchical optimizer, and the layout it belongs to."""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from l2o_tf.core.layout import Layout
+from l2o_tf.core.types import Vector
+from l2o_tf.learned.gradient_scales import ScaleState
+
+
+class HierarchicalState(NamedTuple):
+    """The state of the three levels; its type knows the layout.
+
+    Attributes:
+        coordinates: `[10, N]`, h_0.
+        tensors: `[20, P]`, h_1.
+        problem: `[20, 1]`, h_2.
+        scales: averages and mean squares, `[4, N]` each.
+        input_decay: `[N]`, of the averages; 0 at reset.
+        scale_decay: `[N]`, of the mean squares; 0 at reset.
+        log_learning_rate: `[N]`.
+        lead: `[N]`, where the next gradient is taken, relative to the params;
+            `[0]` without attention.
+    """
+
+    coordinates: tf.Tensor
+    tensors: tf.Tensor
+    problem: tf.Tensor
+    scales: ScaleState
+    input_decay: Vector
+    scale_decay: Vector
+    log_learning_rate: Vector
+    lead: Vector
+
+
+@functools.lru_cache(maxsize=256)
+def state_type(layout: Layout) -> type[HierarchicalState]:
+    """Return the state's type for a layout.
+
+    Static knowledge travels with a state as its type: nests keep it, and two
+    layouts of equal shape cannot be confused.
+    """
+    return type(
+        "HierarchicalState",
+        (HierarchicalState,),
+        {"__slots__": (), "layout": layout},
+    )
+
+
+def layout_of(states: HierarchicalState) -> Layout:
+    """Return the layout that a state was made for.
+
+    Raises:
+        ValueError: if it was not made by `state_type`.
+    """
+    layout = getattr(states, "layout", None)
+    if layout is None:
+        raise ValueError(
+            "A state must know its layout. Received: a plain "
+            "HierarchicalState. Begin with get_initial_state(layout), or build "
+            "it as state_type(layout)(...)."
+        )
+    return layout
