@@ -15,10 +15,12 @@ from l2o_tf.datasets.images import load_images
 from l2o_tf.optimizees.base import Optimizee
 from l2o_tf.optimizees.confocal import ConfocalMicroscopy
 from l2o_tf.optimizees.conv import ConvNet
+from l2o_tf.optimizees.families import FAMILIES, build_member, member_names
 from l2o_tf.optimizees.lasso import Lasso
 from l2o_tf.optimizees.lenet import LeNet
 from l2o_tf.optimizees.mlp import MLP
 from l2o_tf.optimizees.nas_cell import NASCell
+from l2o_tf.optimizees.plain_conv import PlainConvNet
 from l2o_tf.optimizees.quadratics import Quadratic, Simple
 from l2o_tf.optimizees.rastrigin import Rastrigin
 from l2o_tf.optimizees.square_cos import SquareCos
@@ -28,7 +30,10 @@ from l2o_tf.optimizees.vgg import VGG16
 
 @gin.register(module="l2o_tf.optimizees")
 def mlp_orig(
-    split: str = "train", batch_size: int = 128, init_stddev: float = 0.01
+    split: str = "train",
+    batch_size: int = 128,
+    init_stddev: float = 0.01,
+    objective_size: int | None = None,
 ) -> MLP:
     """Build MLP-orig: MNIST, one hidden layer of 20 sigmoid units."""
     return MLP(
@@ -38,6 +43,7 @@ def mlp_orig(
         "sigmoid",
         batch_size=batch_size,
         init_stddev=init_stddev,
+        objective_size=objective_size,
     )
 
 
@@ -82,6 +88,49 @@ def cifar_conv(
 
 
 @gin.register(module="l2o_tf.optimizees")
+def mnist_conv_inert(split: str = "train") -> ConvNet:
+    """Build Conv-MNIST as L2O-Scale's evaluation program has it.
+
+    Its batch normalisation is inert, and its biases start at random.
+    """
+    return ConvNet(
+        load_images("mnist"),
+        split,
+        strides=(1, 1),
+        batch_norm=False,
+        inert_norm=True,
+        random_biases=True,
+    )
+
+
+@gin.register(module="l2o_tf.optimizees")
+def cifar_conv_inert(split: str = "train") -> ConvNet:
+    """Build Conv-CIFAR as L2O-Scale's evaluation program has it.
+
+    Its batch normalisation is inert, and its biases start at random.
+    """
+    return ConvNet(
+        load_images("cifar10"),
+        split,
+        strides=(2, 2),
+        batch_norm=False,
+        inert_norm=True,
+        random_biases=True,
+    )
+
+
+@gin.register(module="l2o_tf.optimizees")
+def mnist_conv_orig(split: str = "train") -> PlainConvNet:
+    """Build the MNIST network of Wichrowska et al.: no pooling, linear logits.
+
+    L2O-Scale's evaluation program has it as mnist_conv_orig_problems.
+    """
+    return PlainConvNet(
+        load_images("mnist"), split, conv_bias=False, relu_logits=False
+    )
+
+
+@gin.register(module="l2o_tf.optimizees")
 def nas(
     split: str = "train", batch_norm: bool = True, relu_logits: bool = True
 ) -> NASCell:
@@ -122,6 +171,9 @@ OPTIMIZEES: dict[str, Callable[[str], Optimizee]] = {
     "mlp_deeper": mlp_deeper,
     "mnist_conv": mnist_conv,
     "cifar_conv": cifar_conv,
+    "mnist_conv_inert": mnist_conv_inert,
+    "cifar_conv_inert": cifar_conv_inert,
+    "mnist_conv_orig": mnist_conv_orig,
     "nas": nas,
     "lenet": lenet,
     "lenet_nobn": lenet_nobn,
@@ -139,18 +191,23 @@ def named_optimizee(name: str, split: str) -> Optimizee:
     """Build the optimizee of that name on a data split.
 
     Args:
-        name: a key of `OPTIMIZEES`.
+        name: a key of `OPTIMIZEES`, or a member of one of `FAMILIES`, such as
+            "bowl/2".
         split: "train", "inner_valid", "meta_valid" or "test"; without effect
             on a problem that has no data.
 
     Raises:
         ValueError: if there is no such name, with the nearest ones.
     """
+    if "/" in name:
+        return build_member(name, split)
     if name not in OPTIMIZEES:
-        near = difflib.get_close_matches(name, OPTIMIZEES, n=1)
+        known = [*OPTIMIZEES, *(member_names(f)[0] for f in FAMILIES)]
+        near = difflib.get_close_matches(name, known, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise ValueError(
             f"There is no optimizee of that name. Received: optimizee={name!r}."
-            f"{hint} Known: {', '.join(sorted(OPTIMIZEES))}."
+            f"{hint} Known: {', '.join(sorted(OPTIMIZEES))}; and the members "
+            f"of the families {', '.join(FAMILIES)}, from family/0 on."
         )
     return OPTIMIZEES[name](split)

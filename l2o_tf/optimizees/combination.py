@@ -32,7 +32,8 @@ class Sum(Optimizee):
     tensors of member i named `i/name`. Member i draws from the i-th child of
     each seed, so two equal members are two independent problems; constants and
     batch are tuples with one entry per member. RNNprop's convex term is a sum
-    with a `ConvexQuadratic`.
+    with a `ConvexQuadratic`. Noise that a member adds to its gradients is left
+    out: the gradient is that of F.
 
     Args:
         optimizees: sequence of `Optimizee`, at least one.
@@ -81,6 +82,13 @@ class Sum(Optimizee):
         """Draw a minibatch of every member."""
         return tuple(
             o.sample(seeds.fold_in(seed, i))
+            for i, o in enumerate(self.optimizees)
+        )
+
+    def sample_objective(self, seed: Seed) -> tuple[Nest, ...]:
+        """Draw an objective's batch of every member."""
+        return tuple(
+            o.sample_objective(seeds.fold_in(seed, i))
             for i, o in enumerate(self.optimizees)
         )
 

@@ -21,6 +21,28 @@ class SyntheticOptimizee(Optimizee):
         return ()
 
 
+class FixedFunction(SyntheticOptimizee):
+    """Minimise one function of x, from Normal(0, 1): no constants, no data.
+
+    A subclass sets `layout` and writes `value`.
+    """
+
+    def reset(self, seed: Seed) -> tuple[Vector, tuple[()]]:
+        """Draw x."""
+        return seeds.normal(seed, [self.layout.size]), ()
+
+    @abc.abstractmethod
+    def value(self, params: Vector) -> Scalar:
+        """Compute f(x), of x's dtype."""
+
+    def loss(
+        self, params: Vector, constants: tuple[()], batch: tuple[()]
+    ) -> Scalar:
+        """Compute f(x)."""
+        del constants, batch
+        return self.value(params)
+
+
 class RandomProblems(SyntheticOptimizee):
     """Minimise the mean of B random problems of d numbers each.
 

@@ -11,12 +11,13 @@ import tensorflow as tf
 from l2o_tf.core import checks, seeds
 from l2o_tf.core.types import Nest, Scalar, Seed, Vector
 from l2o_tf.optimizees.base import Optimizee
+from l2o_tf.optimizees.wrappers import Wrapper
 
 _INNER, _SCALE = range(2)
 
 
 @gin.register(module="l2o_tf.techniques")
-class RandomScaling(Optimizee):
+class RandomScaling(Wrapper):
     """Optimise x' = x / r instead of x, with a random r per coordinate.
 
         r = exp(U(-b, b)) elementwise, drawn at every reset
@@ -40,13 +41,10 @@ class RandomScaling(Optimizee):
     def __init__(
         self, optimizee: Optimizee, log_scale_bound: float = 3.0
     ) -> None:
-        self.optimizee = checks.instance("optimizee", optimizee, Optimizee)
+        super().__init__(optimizee)
         self.log_scale_bound = checks.real(
             "log_scale_bound", log_scale_bound, low=0.0
         )
-        self.layout = optimizee.layout
-        self.split = optimizee.split
-        self.notice = optimizee.notice
 
     def reset(self, seed: Seed) -> tuple[Vector, Nest]:
         """Draw x_0 and r; return `(x_0 / r, (constants, r))`."""
@@ -58,10 +56,6 @@ class RandomScaling(Optimizee):
             )
         )
         return params / scale, (constants, scale)
-
-    def sample(self, seed: Seed) -> Nest:
-        """Draw a minibatch of the scaled optimizee."""
-        return self.optimizee.sample(seed)
 
     def loss(self, params: Vector, constants: Nest, batch: Nest) -> Scalar:
         """Compute f(r x')."""

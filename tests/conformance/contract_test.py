@@ -163,7 +163,7 @@ def test_an_optimizees_gradient_is_the_slope_of_its_loss(entry):
     problem = entry.build()
     x, constants = problem.reset(SEED)
     batch = problem.sample(seeds.fold_in(SEED, 1))
-    _, gradient = problem.loss_and_gradient(x, constants, batch)
+    _, gradient = problem.value_and_gradient(x, constants, batch)
     direction = gradient / tf.norm(gradient)
     step = 1e-2
     up, down = (
@@ -172,6 +172,28 @@ def test_an_optimizees_gradient_is_the_slope_of_its_loss(entry):
     )
     slope = (up - down) / (2 * step)
     np.testing.assert_allclose(slope, tf.norm(gradient), rtol=1e-2)
+
+
+@each(OPTIMIZEES)
+def test_an_optimizee_shows_the_gradient_of_its_loss_or_says_so(entry):
+    problem = entry.build()
+    x, constants = problem.reset(SEED)
+    batch = problem.sample(seeds.fold_in(SEED, 1))
+    loss, shown = problem.loss_and_gradient(x, constants, batch)
+    value, exact = problem.value_and_gradient(x, constants, batch)
+    np.testing.assert_array_equal(loss, value)
+    same = np.array_equal(shown, exact)
+    assert same == problem.exact_gradients
+
+
+@each(OPTIMIZEES)
+def test_an_objectives_batch_gives_a_loss(entry):
+    problem = entry.build()
+    x, constants = problem.reset(SEED)
+    batch = problem.sample_objective(seeds.fold_in(SEED, 2))
+    loss = problem.loss(x, constants, batch)
+    assert specs(loss) == [((), tf.float32)]
+    assert np.isfinite(loss)
 
 
 @each(ESTIMATORS)

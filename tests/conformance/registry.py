@@ -13,28 +13,61 @@ import pytest
 import tensorflow as tf
 
 from l2o_tf.core import seeds
+from l2o_tf.datasets import tabular
 from l2o_tf.datasets.synthetic import synthetic_images
 from l2o_tf.estimators.base import EpisodeContext
 from l2o_tf.estimators.imitation import ImitationGradient
 from l2o_tf.estimators.tbptt import TruncatedBackpropagation
+from l2o_tf.learned.coordinatewise_rnn import CoordinatewiseRNN
 from l2o_tf.learned.dm import DMLSTM
+from l2o_tf.learned.hierarchical import HierarchicalRNN
 from l2o_tf.learned.learnable_sgd import LearnableSGD
+from l2o_tf.learned.learning_rate_schedule import LearningRateSchedule
 from l2o_tf.learned.rnnprop import RNNprop
+from l2o_tf.learned.trainable_adam import TrainableAdam
+from l2o_tf.optimizees.bowls import Bowl, Saddle
 from l2o_tf.optimizees.combination import Sum
 from l2o_tf.optimizees.confocal import ConfocalMicroscopy
 from l2o_tf.optimizees.conv import ConvNet
 from l2o_tf.optimizees.convex import ConvexQuadratic
+from l2o_tf.optimizees.dense_classifier import DenseClassifier
+from l2o_tf.optimizees.dependency_chain import DependencyChain
+from l2o_tf.optimizees.gaussian_quadratics import (
+    GaussianNorm,
+    GaussianQuadratic,
+    IsotropicQuadratic,
+)
+from l2o_tf.optimizees.landscapes import Landscape
 from l2o_tf.optimizees.lasso import Lasso
 from l2o_tf.optimizees.lenet import LeNet
+from l2o_tf.optimizees.matmul_algorithm import MatMulAlgorithm
+from l2o_tf.optimizees.min_max_well import MinMaxWell
 from l2o_tf.optimizees.mlp import MLP
 from l2o_tf.optimizees.nas_cell import NASCell
+from l2o_tf.optimizees.outward_snake import OutwardSnake
+from l2o_tf.optimizees.plain_conv import PlainConvNet
 from l2o_tf.optimizees.quadratics import Quadratic, Simple
 from l2o_tf.optimizees.rastrigin import Rastrigin
+from l2o_tf.optimizees.row_quadratics import (
+    ProjectionQuadratic,
+    SumOfQuadratics,
+)
+from l2o_tf.optimizees.softmax_regression import (
+    SoftmaxRegression,
+    SparseSoftmaxRegression,
+)
 from l2o_tf.optimizees.square_cos import SquareCos
 from l2o_tf.optimizees.vgg import VGG16
+from l2o_tf.optimizees.wrappers import (
+    LogObjective,
+    NoisyGradients,
+    Rescale,
+    SparseGradients,
+)
 from l2o_tf.optimizers.adagrad import Adagrad
 from l2o_tf.optimizers.adam import Adam
 from l2o_tf.optimizers.momentum import Momentum
+from l2o_tf.optimizers.repaired import RepairedGradients
 from l2o_tf.optimizers.rmsprop import RMSProp
 from l2o_tf.optimizers.sgd import SGD
 from l2o_tf.techniques.mixture import StepwiseMixture
@@ -83,6 +116,11 @@ _RNNPROP = {
     "output_scale": 0.3,
     "seed": 1,
 }
+_HIERARCHICAL = {
+    "units": (2, 3, 3),
+    "initial_learning_rate_range": (1e-2, 1e-1),
+    "seed": 1,
+}
 
 CELLS = {
     "dm": Entry(DMLSTM, {"units": (3, 2), "output_scale": 0.3, "seed": 1}),
@@ -91,12 +129,55 @@ CELLS = {
         {"units": (2,), "preprocessing": "identity", "output_scale": 1.0},
     ),
     "learnable_sgd": Entry(LearnableSGD, {"learning_rate": 0.05}),
+    "learning_rate_schedule": Entry(
+        LearningRateSchedule, {"num_steps": 3, "initial_learning_rate": 0.05}
+    ),
+    "trainable_adam": Entry(TrainableAdam, {"learning_rate": 0.05}),
+    "trainable_adam_released": Entry(
+        TrainableAdam,
+        {"learning_rate": 1e-6, "released_second_moment": True},
+    ),
+    "hierarchical": Entry(HierarchicalRNN, _HIERARCHICAL),
+    "hierarchical_attention": Entry(
+        HierarchicalRNN,
+        {
+            **_HIERARCHICAL,
+            "attention": True,
+            "problem_input": "mean",
+            "problem_learning_rate_mean": False,
+            "learning_rate_shortcut": True,
+            "extreme_indicator": True,
+            "chained_scale_decay": True,
+            "zero_learning_rate_weights": False,
+        },
+    ),
+    "hierarchical_plain": Entry(
+        HierarchicalRNN,
+        {
+            **_HIERARCHICAL,
+            "num_gradient_scales": 1,
+            "learned_decays": False,
+            "dynamic_output_scale": False,
+            "gradient_shortcut": False,
+            "gradient_products": False,
+            "log_mean_squares": False,
+            "relative_learning_rate": False,
+            "learned_initial_state": False,
+        },
+    ),
+    "coordinatewise_rnn": Entry(
+        CoordinatewiseRNN, {"units": (2, 2), "seed": 1}
+    ),
     "sgd": Entry(SGD, {"learning_rate": 0.05}),
     "momentum": Entry(Momentum, {"learning_rate": 0.05, "momentum": 0.5}),
     "nesterov": Entry(Momentum, {"learning_rate": 0.05, "nesterov": True}),
     "adam": Entry(Adam, {"learning_rate": 0.05}),
     "rmsprop": Entry(RMSProp, {"learning_rate": 0.05, "momentum": 0.5}),
     "adagrad": Entry(Adagrad, {"learning_rate": 0.05}),
+    "repaired": Entry(
+        RepairedGradients,
+        {"optimizer": Entry(RMSProp, {"learning_rate": 0.05}), "bound": 2.0},
+    ),
     "rnnprop": Entry(RNNprop, _RNNPROP),
     "rnnprop_lv": Entry(
         RNNprop,
@@ -129,7 +210,23 @@ _IMAGES = {
     "init_stddev": 0.5,
 }
 _CONV = {**_IMAGES, "filters": (2, 2), "kernels": (3, 2), "strides": (1, 1)}
+_PLAIN_CONV = {
+    "dataset": _DATA,
+    "split": "train",
+    "filters": (2, 2),
+    "kernels": (3, 2),
+    "batch_size": 4,
+    "init_stddev": 0.5,
+}
 _LENET = {**_IMAGES, "filters": (2, 2), "kernel": 2, "units": (3,)}
+_TABLE = tabular.random_mlp_classes(3, 40, num_layers=1, seed=1)
+_ROWS = {"table": _TABLE, "batch_size": 8}
+_PARITY = {
+    "table": tabular.noisy_parity(num_classes=3),
+    "num_classes": 3,
+    "num_features": 2,
+    "batch_size": 4,
+}
 
 OPTIMIZEES = {
     "mlp": Entry(MLP, {**_MLP, "init_stddev": 0.5}),
@@ -137,6 +234,21 @@ OPTIMIZEES = {
     "conv": Entry(ConvNet, _CONV),
     "conv_plain": Entry(
         ConvNet, {**_CONV, "batch_norm": False, "relu_logits": False}
+    ),
+    "conv_inert": Entry(
+        ConvNet,
+        {
+            **_CONV,
+            "batch_norm": False,
+            "relu_logits": False,
+            "inert_norm": True,
+            "random_biases": True,
+        },
+    ),
+    "plain_conv": Entry(PlainConvNet, _PLAIN_CONV),
+    "plain_conv_orig": Entry(
+        PlainConvNet,
+        {**_PLAIN_CONV, "conv_bias": False, "relu_logits": False},
     ),
     "nas_cell": Entry(NASCell, {**_IMAGES, "filters": 1}),
     "lenet": Entry(LeNet, _LENET),
@@ -150,7 +262,45 @@ OPTIMIZEES = {
     ),
     "lasso": Entry(Lasso, {"batch_size": 3, "dim": 2}),
     "rastrigin": Entry(Rastrigin, {"batch_size": 3, "dim": 2}),
+    "softmax_regression": Entry(SoftmaxRegression, {**_ROWS, "num_classes": 2}),
+    "sparse_softmax": Entry(SparseSoftmaxRegression, _PARITY),
+    "sparse_softmax_one_hot": Entry(
+        SparseSoftmaxRegression, {**_PARITY, "one_hot": True}
+    ),
+    "dense_classifier": Entry(
+        DenseClassifier,
+        {
+            **_ROWS,
+            "num_classes": 2,
+            "hidden": (2,),
+            "init_stddev": 0.5,
+        },
+    ),
+    "sum_of_quadratics": Entry(SumOfQuadratics, _ROWS),
+    "projection_quadratic": Entry(ProjectionQuadratic, _ROWS),
+    "outward_snake": Entry(OutwardSnake, _ROWS),
     "convex_quadratic": Entry(ConvexQuadratic, {"dim": 4, "start_bound": 1.0}),
+    "gaussian_quadratic": Entry(GaussianQuadratic, {"dim": 3}),
+    "gaussian_norm": Entry(GaussianNorm, {"dim": 3, "power": 3.0}),
+    "isotropic_quadratic": Entry(IsotropicQuadratic, {"shape": (2, 3)}),
+    "bowl": Entry(Bowl, {"condition_number": 5.0, "angle": 0.3}),
+    "saddle": Entry(Saddle, {}),
+    "landscape": Entry(Landscape, {"function": "branin"}),
+    "min_max_well": Entry(MinMaxWell, {"dim": 3}),
+    "dependency_chain": Entry(DependencyChain, {"length": 3}),
+    "matmul_algorithm": Entry(MatMulAlgorithm, {"size": 2, "rank": 5}),
+    "rescale": Entry(
+        Rescale, {"optimizee": GaussianQuadratic(3), "scale": 0.5}
+    ),
+    "log_objective": Entry(LogObjective, {"optimizee": GaussianQuadratic(3)}),
+    "noisy_gradients": Entry(
+        NoisyGradients,
+        {"optimizee": MLP(**_MLP, init_stddev=0.5), "stddev": 0.5},
+    ),
+    "sparse_gradients": Entry(
+        SparseGradients,
+        {"optimizee": GaussianQuadratic(9), "zero_probability": 0.5},
+    ),
     "sum": Entry(
         Sum,
         {"optimizees": (MLP(**_MLP, init_stddev=0.5), ConvexQuadratic(4, 1.0))},
@@ -189,7 +339,9 @@ def start(estimator, cell, optimizee, seed=SEED):
     return estimator.start(cell, optimizee, seed, context)
 
 
-COORDINATEWISE = frozenset(CELLS)
+COORDINATEWISE = frozenset(
+    name for name in CELLS if not name.startswith("hierarchical")
+)
 """The cells whose update of a coordinate sees no other coordinate."""
 
 

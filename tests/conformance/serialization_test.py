@@ -19,7 +19,7 @@ def copy_by_keras(cell):
     return keras.saving.deserialize_keras_object(json.loads(json.dumps(record)))
 
 
-PARTS = ("learner", "auxiliaries")
+PARTS = ("learner", "auxiliaries", "optimizer")
 """The arguments that are cells; their configurations are compared above."""
 
 each_way = pytest.mark.parametrize("copy", [copy_by_config, copy_by_keras])

@@ -1,17 +1,22 @@
 """The names of the optimizees."""
 
+import math
+
 import gin
 import pytest
 
 from l2o_tf.datasets.synthetic import synthetic_images
 from l2o_tf.optimizees import collection
+from l2o_tf.optimizees.bowls import Bowl
 from l2o_tf.optimizees.collection import OPTIMIZEES, named_optimizee
 from l2o_tf.optimizees.confocal import ConfocalMicroscopy
 from l2o_tf.optimizees.conv import ConvNet
+from l2o_tf.optimizees.families import FAMILIES
 from l2o_tf.optimizees.lasso import Lasso
 from l2o_tf.optimizees.lenet import LeNet
 from l2o_tf.optimizees.mlp import MLP
 from l2o_tf.optimizees.nas_cell import NASCell
+from l2o_tf.optimizees.plain_conv import PlainConvNet
 from l2o_tf.optimizees.quadratics import Quadratic, Simple
 from l2o_tf.optimizees.rastrigin import Rastrigin
 from l2o_tf.optimizees.square_cos import SquareCos
@@ -108,6 +113,53 @@ def test_a_convolutional_network_is_the_released_one(
 
 
 @pytest.mark.parametrize(
+    ("name", "data", "strides", "size"),
+    [
+        ("mnist_conv_inert", "mnist", (1, 1), 18_122),
+        ("cifar_conv_inert", "cifar10", (2, 2), 13_610),
+    ],
+)
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_an_inert_network_is_l2o_scales(
+    tiny_images, name, data, strides, size, split
+):
+    network = named_optimizee(name, split)
+    assert isinstance(network, ConvNet)
+    assert tiny_images == [data]
+    assert network.layout.size == size
+    assert (network.strides, network.kernels) == (strides, (3, 5))
+    assert (network.batch_norm, network.inert_norm) == (False, True)
+    assert network.random_biases
+    assert network.relu_logits
+    assert (network.split, network.batch_size) == (split, 128)
+    assert network.init_stddev == 0.01
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_the_original_network_without_pooling_is_the_released_one(
+    tiny_images, split
+):
+    network = named_optimizee("mnist_conv_orig", split)
+    assert isinstance(network, PlainConvNet)
+    assert tiny_images == ["mnist"]
+    assert network.layout.shapes == (
+        (3, 3, 1, 8), (5, 5, 8, 8), (6272, 10), (10,)
+    )  # fmt: skip
+    assert network.layout.size == 64_402
+    assert (network.activation, network.relu_logits) == ("relu", False)
+    assert (network.split, network.batch_size) == (split, 64)
+    assert network.init_stddev == 0.01
+
+
+@pytest.mark.parametrize(
+    "name", ["mnist_conv_inert", "cifar_conv_inert", "mnist_conv_orig"]
+)
+def test_gin_builds_the_networks_of_l2o_scale(tiny_images, name):
+    gin.bind_parameter(f"{name}.split", "test")
+    assert gin.get_configurable(f"l2o_tf.optimizees.{name}")().split == "test"
+
+
+@pytest.mark.parametrize(
     ("name", "option"),
     [
         *((n, "batch_norm") for n in ("mnist_conv", "cifar_conv", "nas")),
@@ -162,8 +214,36 @@ def test_an_unknown_name_is_refused_with_the_nearest_and_all():
         named_optimizee("mlp_rleu", "train")
     assert str(caught.value) == (
         "There is no optimizee of that name. Received: optimizee='mlp_rleu'. "
-        f"Did you mean 'mlp_relu'? Known: {', '.join(sorted(OPTIMIZEES))}."
+        f"Did you mean 'mlp_relu'? Known: {', '.join(sorted(OPTIMIZEES))}; "
+        f"and the members of the families {', '.join(FAMILIES)}, from family/0 "
+        "on."
     )
+
+
+def test_the_name_of_a_family_gets_its_first_member_for_a_guess():
+    with pytest.raises(ValueError, match="Received: optimizee='bowl'") as e:
+        named_optimizee("bowl", "train")
+    assert "Did you mean 'bowl/0'?" in str(e.value)
+
+
+def test_a_member_of_a_family_is_named_by_its_place():
+    bowl = named_optimizee("bowl/3", "test")
+    assert isinstance(bowl, Bowl)
+    assert bowl.angle == math.pi / 4
+    # The papers' quadratic keeps its name beside the family's.
+    assert named_optimizee("quadratic/1", "train").layout.size == 25
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("bowll/2", r"Received: family='bowll'\. Did you mean 'bowl'\?"),
+        ("bowl/9", "bowl/0 to bowl/3. Received: optimizee='bowl/9'"),
+    ],
+)
+def test_a_member_that_does_not_exist_is_refused(name, message):
+    with pytest.raises(ValueError, match=message):
+        named_optimizee(name, "train")
 
 
 def test_a_name_like_no_other_gets_no_guess():

@@ -81,6 +81,30 @@ def test_every_member_is_as_if_alone(names):
     np.testing.assert_allclose(gradient, np.concatenate(gradients), rtol=1e-6)
 
 
+class WithObjective(Noticed):
+    """A number whose batches are the seeds that drew them."""
+
+    def sample(self, seed):
+        return {"minibatch": seed}
+
+    def sample_objective(self, seed):
+        return {"whole": seed}
+
+
+def test_the_objectives_batch_is_every_members_own():
+    problem = Sum([WithObjective(None), Simple(), WithObjective(None)])
+    first, none, last = problem.sample_objective(DRAW)
+    assert none == ()
+    for i, batch in ((0, first), (2, last)):
+        assert batch.keys() == {"whole"}
+        np.testing.assert_array_equal(batch["whole"], seeds.fold_in(DRAW, i))
+    assert [b and b.keys() for b in problem.sample(DRAW)] == [
+        {"minibatch"},
+        (),
+        {"minibatch"},
+    ]
+
+
 def test_names_are_prefixed_by_the_members_place():
     problem = Sum([mlp(), ConvexQuadratic(4), ConvexQuadratic(5)])
     assert problem.layout.names == (
