@@ -19,12 +19,18 @@ from absl import logging
 
 # Imported for what they register: a class that is registered after the
 # configuration is closed cannot be bound.
-from l2o_tf.datasets import embedded, images, synthetic  # noqa: F401
+from l2o_tf.datasets import (  # noqa: F401
+    embedded,
+    images,
+    synthetic,
+    tabular,
+)
 from l2o_tf.estimators import tbptt  # noqa: F401
 from l2o_tf.learned import collection as cells  # noqa: F401
 from l2o_tf.meta_training import trainer  # noqa: F401
 from l2o_tf.optimizees import collection as optimizees  # noqa: F401
-from l2o_tf.optimizees import combination, convex  # noqa: F401
+from l2o_tf.optimizees import combination, convex, ensemble  # noqa: F401
+from l2o_tf.optimizers import repaired  # noqa: F401
 from l2o_tf.techniques import (  # noqa: F401
     curriculum,
     imitation,
@@ -32,7 +38,11 @@ from l2o_tf.techniques import (  # noqa: F401
     self_improving,
     teachers,
 )
-from l2o_tf.unroll import meta_losses, schedules  # noqa: F401
+from l2o_tf.unroll import (  # noqa: F401
+    meta_losses,
+    random_windows,
+    schedules,
+)
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
 _T = TypeVar("_T")

@@ -77,7 +77,7 @@ def _facts(name: str, trainer: Trainer) -> dict[str, object]:
         "config": name,
         "version": __version__,
         "seed": trainer.seed,
-        "notice": trainer.optimizee.notice,
+        "notice": trainer.notice,
     }
 
 
@@ -137,7 +137,7 @@ def main(argv: list[str]) -> int:
     trainer = config.build(train)
     config.check_all_used()
     path = FLAGS.run_dir or str(default_run_dir(name, datetime.datetime.now()))
-    notice = trainer.optimizee.notice
+    notice = trainer.notice
     with (
         RunDirectory(path, text, "meta-training") as directory,
         GracefulStop() as stop,

@@ -5,8 +5,9 @@ coordinate, and `[F, P]`, a column per tensor: the sum of a tensor's columns,
 and its transpose, a tensor's column repeated. Both are made of slices and
 gathers with static indices, so that they are deterministic on every device
 (no atomic additions) and cost O(N F) however many tensors there are: a large
-tensor is one slice; small ones are gathered together by size, each padded to
-the next power of two.
+tensor is one slice; the others are gathered together by size, each padded to
+the next power of two. At most 32 tensors are large, because every slice is an
+operation to compile: with a slice for each of 500 tensors XLA takes minutes.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ import tensorflow as tf
 
 from l2o_tf.core.layout import Layout
 
-LARGE = 256
-"""Coordinates from which a tensor is worth a slice of its own."""
+SMALLEST_SLICE = 256
+MOST_SLICES = 32
 
 
 class Segments:
@@ -33,10 +34,12 @@ class Segments:
     def __init__(self, layout: Layout) -> None:
         self.sizes = np.array(layout.sizes)
         self._offsets = np.array(layout.offsets)
-        large = [i for i, n in enumerate(self.sizes) if n >= LARGE]
+        # Coordinates from which a tensor is worth a slice of its own.
+        self._large_size = max(SMALLEST_SLICE, layout.size // MOST_SLICES)
+        large = [i for i, n in enumerate(self.sizes) if n >= self._large_size]
         by_width: dict[int, list[int]] = {}
         for i, n in enumerate(self.sizes):
-            if n < LARGE:
+            if n < self._large_size:
                 width = 1 << int(n - 1).bit_length()
                 by_width.setdefault(width, []).append(i)
         self._large = large
@@ -59,8 +62,8 @@ class Segments:
         """Cut the tensors into runs [i, j): a large one, or small ones."""
         runs: list[tuple[int, int]] = []
         for i, n in enumerate(self.sizes):
-            small = n < LARGE
-            if small and runs and self.sizes[runs[-1][0]] < LARGE:
+            small = n < self._large_size
+            if small and runs and self.sizes[runs[-1][0]] < self._large_size:
                 runs[-1] = (runs[-1][0], i + 1)
             else:
                 runs.append((i, i + 1))
@@ -94,11 +97,12 @@ class Segments:
         pieces = []
         for i, j in self._pieces:
             own, sizes = columns[:, i:j], self.sizes[i:j]
-            if sizes[0] >= LARGE:
+            if sizes[0] >= self._large_size:
                 piece = tf.broadcast_to(own, [columns.shape[0], sizes[0]])
             else:
                 tensor = np.repeat(np.arange(j - i), sizes)
-                piece = tf.gather(own, tensor, axis=1)
+                # By rows, which the graph runtime copies whole.
+                piece = tf.transpose(tf.gather(tf.transpose(own), tensor))
             pieces.append(piece)
         return tf.concat(pieces, axis=1)
 

@@ -35,8 +35,10 @@ class EpisodeReport(NamedTuple):
         mean_loss: float, the mean over windows of the meta-loss.
         last_loss: float, f at the very end, before the last meta-update.
         gradient_norm: float, the mean over windows of the meta-gradient's
-            2-norm; skipped windows count as 0.
-        skipped: int32, windows whose meta-gradient was not finite.
+            2-norm; windows that are not finite count as 0.
+        skipped: int32, windows whose meta-loss or meta-gradient was not
+            finite. Their meta-update was skipped, or made with what was finite
+            where the meta-optimizer repairs gradients.
     """
 
     mean_loss: Scalar
@@ -64,9 +66,14 @@ def meta_update(
 ) -> tuple[MetaState, Scalar]:
     """Apply one meta-update, or none if anything in it is not finite.
 
+    A meta-optimizer that repairs gradients is given every one, and its update
+    is applied if the new state is finite, whatever the loss and the gradient
+    were.
+
     Returns:
-        `(state, applied)`, `applied` a bool scalar. When it is False, weights,
-        slots and step are exactly what they were.
+        `(state, finite)`, a bool scalar: were the loss, the gradient and the
+        new state? Where nothing is applied, weights, slots and step are exactly
+        what they were.
     """
     inputs = OptimizerInputs(
         gradient=gradient,
@@ -76,8 +83,10 @@ def meta_update(
     )
     update, slots = meta_optimizer.call(inputs, state.slots)
     moved = MetaState(state.meta_params + update, slots, state.step + 1)
-    applied = all_finite((gradient, loss, moved))
-    return select(applied, moved, state), applied
+    applied = finite = all_finite((gradient, loss, moved))
+    if meta_optimizer.repairs_gradients:
+        applied = all_finite(moved)
+    return select(applied, moved, state), finite
 
 
 def train_episode(
@@ -89,6 +98,7 @@ def train_episode(
     seed: Seed,
     num_windows: Scalar,
     context: EpisodeContext | None = None,
+    lengths: tf.Tensor | None = None,
 ) -> tuple[MetaState, EpisodeReport, Nest]:
     """Run an episode from its reset, with one meta-update per window.
 
@@ -102,9 +112,11 @@ def train_episode(
         meta_optimizer: an `OptimizerCell` over the `[M]` meta-parameters.
         state: the `MetaState` to start from.
         seed: int32 `[2]`, of the episode.
-        num_windows: int32 scalar, horizon / unroll_length.
+        num_windows: int32 scalar.
         context: what the estimator may know of the training so far. Defaults
             to that of a first episode, without memory.
+        lengths: int32 `[W]`, inner steps of each window, W >= num_windows;
+            None: all are the estimator's `unroll_length`.
 
     Returns:
         `(state, EpisodeReport, memory)`; the learned optimizer's own state
@@ -116,10 +128,11 @@ def train_episode(
     def body(
         i: Scalar, state: MetaState, carry: Carry, report: EpisodeReport
     ) -> tuple[Scalar, MetaState, Carry, EpisodeReport]:
+        length = None if lengths is None else lengths[i]
         estimate, carry = estimator.estimate(
-            cell, optimizee, state.meta_params, carry
+            cell, optimizee, state.meta_params, carry, length
         )
-        state, applied = meta_update(
+        state, finite = meta_update(
             meta_optimizer, state, estimate.meta_gradient, estimate.meta_loss
         )
         norm = tf.norm(estimate.meta_gradient)
@@ -127,8 +140,8 @@ def train_episode(
             mean_loss=report.mean_loss + estimate.meta_loss,
             last_loss=estimate.last_loss,
             gradient_norm=report.gradient_norm
-            + tf.where(applied, norm, tf.zeros_like(norm)),
-            skipped=report.skipped + tf.cast(~applied, tf.int32),
+            + tf.where(finite, norm, tf.zeros_like(norm)),
+            skipped=report.skipped + tf.cast(~finite, tf.int32),
         )
         return i + 1, state, carry, report
 
@@ -139,7 +152,7 @@ def train_episode(
         (
             tf.constant(0),
             state,
-            estimator.start(cell, optimizee, seed, context),
+            estimator.start(cell, optimizee, seed, context, state.meta_params),
             EpisodeReport(zero, zero, zero, tf.constant(0)),
         ),
     )

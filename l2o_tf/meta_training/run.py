@@ -39,6 +39,16 @@ TABLES = {
 IMITATION_TABLES = {"imitation": (*_EPISODE, "teacher")}
 
 
+def _tables(trainer: Trainer) -> dict[str, tuple[str, ...]]:
+    tables = dict(TABLES)
+    if trainer.imitation is not None:
+        tables |= IMITATION_TABLES
+    if trainer.problems.is_ensemble:
+        for name in {"train", "imitation"} & set(tables):
+            tables[name] = (*tables[name], "problem")
+    return tables
+
+
 class Run:
     """Carry a training run on, from wherever its directory stands.
 
@@ -80,9 +90,7 @@ class Run:
         )
         self.quiet = quiet
         self.checkpoints = Checkpoints(directory.paths.checkpoints)
-        tables = (
-            TABLES if trainer.imitation is None else TABLES | IMITATION_TABLES
-        )
+        tables = _tables(trainer)
         self.state, rows = self._resume(tables)
         self.metrics = MetricsWriter(directory.paths.metrics, tables)
         try:
@@ -153,12 +161,15 @@ class Run:
 
     def _episode(self, bar: ProgressBar) -> None:
         stage = self.state.schedule
-        horizon = self.trainer.schedule.horizon(stage)
+        horizon = sum(self.trainer.windows(self.state))
         teacher = self.trainer.teacher(self.state)
+        problem = self.trainer.problem(self.state)
         start = time.perf_counter()
         self.state, report = self.trainer.train_one(self.state)
         seconds = time.perf_counter() - start
-        self._write_episode(stage.stage, horizon, teacher, report, seconds)
+        self._write_episode(
+            stage.stage, horizon, teacher, problem, report, seconds
+        )
         bar.update(1, stage=stage.stage, horizon=horizon, loss=report.last_loss)
         due = self.state.episode % self.checkpoint_period == 0
         if due or self.state.phase is not Phase.EPISODE:
@@ -169,6 +180,7 @@ class Run:
         stage: int,
         horizon: int,
         teacher: str | None,
+        problem: str | None,
         report: EpisodeReport,
         seconds: float,
     ) -> None:
@@ -182,6 +194,8 @@ class Run:
             "skipped_updates": report.skipped,
             "meta_updates": self.state.meta_updates,
         }
+        if problem is not None:
+            row["problem"] = problem
         if teacher is None:
             self.metrics.write("train", row)
         else:
@@ -197,15 +211,16 @@ class Run:
 
     def _validation(self, bar: ProgressBar, stop: GracefulStop) -> bool:
         """Run the validation that is due; False if it was abandoned."""
-        losses = []
+        losses, state = [], self.state
         runs = self.trainer.validation_runs
         for run in range(runs):
             if stop.requested:  # the state still says that it is due
                 return False
-            losses.append(self.trainer.validation_run(self.state, run))
+            state, loss = self.trainer.validation_run(state, run)
+            losses.append(loss)
             bar.update(0, validating=f"{run + 1}/{runs}")
         before = self.state
-        self.state, validation = self.trainer.judge(self.state, losses)
+        self.state, validation = self.trainer.judge(state, losses)
         self.metrics.write(
             "validation",
             {"validation": self.state.validations, **validation._asdict()},

@@ -47,20 +47,25 @@ class TrainingState:
 
     A trajectory source is a number: 0 for the learned optimizer's own
     trajectories, i + 1 for teacher i. All sources share the weights, each has
-    its own meta-optimizer slots.
+    its own meta-optimizer slots, unless all use those of source 0.
 
     Attributes:
         meta: weights; slots and meta-updates applied of source 0.
-        others: the same without weights, of the sources 1, 2, ...
+        others: the same without weights, of the sources 1, 2, ...; none where
+            slots are shared.
         memory: the learned optimizer's state after the last ordinary episode
-            or validation run; `()` where no source asks for it.
+            or validation run, or imitation episode where the ordinary ones
+            begin with it; `()` where no source asks for it.
         best: float `[M]`, the weights of the latest improvement.
+        best_slots: the slots of that moment, of source 0 and of the others;
+            `()` where they are not to be restored.
         schedule: where the horizon schedule stands.
         phase: what comes next.
         episode: int, training episodes done.
         validations: int, validations done, baselines included.
-        skipped: int, meta-updates skipped because they were not finite.
-        failed_in_a_row: int, latest episodes without a single applied update.
+        skipped: int, meta-updates that were not finite; skipped, or made of
+            what was finite where the meta-optimizer repairs gradients.
+        failed_in_a_row: int, latest episodes without a single finite update.
         imitated: int, episodes of the sources 1, 2, ...
     """
 
@@ -69,6 +74,7 @@ class TrainingState:
     schedule: ScheduleState
     others: tuple[SourceSlots, ...] = ()
     memory: Nest = ()
+    best_slots: Nest = ()
     phase: Phase = Phase.EPISODE
     episode: int = 0
     validations: int = 0
@@ -97,9 +103,29 @@ class TrainingState:
         weights = self.meta._replace(meta_params=meta.meta_params)
         return self.replace(meta=weights, others=tuple(others))
 
+    def restore_best(self) -> TrainingState:
+        """Return a copy with the best weights, and slots if they are kept."""
+        meta = self.meta._replace(meta_params=self.best)
+        if not tf.nest.flatten(self.best_slots):
+            return self.replace(meta=meta)
+        slots, others = self.best_slots
+        return self.replace(
+            meta=meta._replace(slots=slots),
+            others=tuple(
+                other._replace(slots=slots)
+                for other, slots in zip(self.others, others, strict=True)
+            ),
+        )
+
     @property
     def _tensors(self) -> Nest:
-        return self.meta, self.best, self.others, self.memory
+        return (
+            self.meta,
+            self.best,
+            self.others,
+            self.memory,
+            self.best_slots,
+        )
 
     def replace(self, **changes: Any) -> TrainingState:
         """Return a copy with some fields changed."""
@@ -142,7 +168,7 @@ class TrainingState:
                 "meta-optimizer or set of teachers. "
                 f"Expected: {expected}. Received: {received}."
             )
-        meta, best, others, memory = tf.nest.pack_sequence_as(
+        meta, best, others, memory, best_slots = tf.nest.pack_sequence_as(
             self._tensors,
             [tf.constant(arrays[key]) for key in sorted(arrays)],
         )
@@ -150,5 +176,10 @@ class TrainingState:
         fields["schedule"] = ScheduleState(**fields["schedule"])
         fields["phase"] = Phase(fields["phase"])
         return TrainingState(
-            meta=meta, best=best, others=others, memory=memory, **fields
+            meta=meta,
+            best=best,
+            others=others,
+            memory=memory,
+            best_slots=best_slots,
+            **fields,
         )

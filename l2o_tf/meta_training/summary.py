@@ -33,7 +33,7 @@ def describe(state: TrainingState) -> str:
     """Say in one line how far a run is."""
     return (
         f"{state.episode} episodes, {state.meta_updates} meta-updates "
-        f"({state.skipped} skipped as not finite), "
+        f"({state.skipped} were not finite), "
         f"{state.validations} validations, stage {state.schedule.stage}"
     )
 

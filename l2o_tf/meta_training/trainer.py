@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import gin
 import tensorflow as tf
@@ -20,14 +21,17 @@ from l2o_tf.meta_training.episode import (
     initial_meta_state,
     train_episode,
 )
+from l2o_tf.meta_training.problems import Problems
 from l2o_tf.meta_training.state import Phase, SourceSlots, TrainingState
+from l2o_tf.meta_training.windows import check_windows
 from l2o_tf.optimizees.base import Optimizee
+from l2o_tf.optimizees.ensemble import Ensemble
 from l2o_tf.optimizers.base import OptimizerCell
 from l2o_tf.techniques.imitation import Imitation
 from l2o_tf.unroll.rollout import final_loss_and_states
 from l2o_tf.unroll.schedules import HorizonSchedule, ScheduleState, Verdict
 
-_TRAIN, _VALID, _SOURCE = range(3)
+_TRAIN, _VALID, _SOURCE, _PROBLEM, _LENGTHS = range(5)
 
 
 class NonFiniteError(RuntimeError):
@@ -63,15 +67,24 @@ class Trainer:
     """Meta-train a learned optimizer, one transition at a time.
 
     An episode is a trajectory from a reset to the schedule's horizon, with one
-    meta-update per window of `estimator.unroll_length` steps. After every
+    meta-update per window of `estimator.unroll_length` steps, or of as many
+    windows of as many steps as the schedule draws for it. After every
     `validation_period` episodes, and after the last one, `validation_runs`
     episodes are run without updates, and the sum of their last losses goes to
     the schedule (spec dm_rnnprop.md 5.2-5.5; the validation after the last
     episode is ours, so that no run ends without weights).
 
+    Where the estimator or the imitation keeps a memory, the learned optimizer's
+    state at the end of a run is carried to the next that begins with it: of
+    ordinary episodes and validation runs, one after the other, and of
+    imitation episodes too if the estimator keeps it (spec l2o_scale.md 1.5). A
+    state that is not finite is not carried.
+
     Args:
         cell: the learned optimizer.
-        optimizee: the problem to train on.
+        optimizee: the problem to train on, or an `Ensemble`, of which a problem
+            is drawn every `episodes_per_problem` episodes; each is traced when
+            it is first drawn.
         estimator: gives the meta-gradients.
         schedule: gives the horizons and judges validations.
         meta_optimizer: an `OptimizerCell` for the meta-parameters.
@@ -79,24 +92,30 @@ class Trainer:
         validation_period: int, episodes, T_period.
         validation_runs: int, episodes per validation. Defaults to 20.
         validation_optimizee: the problem to validate on. Defaults to
-            `optimizee`.
+            `optimizee`; required with an ensemble.
         imitation: an `Imitation`, which makes some episodes follow a teacher,
             or None.
+        restored: what a new stage begins with of the best state of the last
+            one: "weights", or "weights_and_slots", the meta-optimizer's too.
         seed: int, of every random number but the initial weights.
         jit_compile: bool, XLA or the graph runtime. Defaults to True, faster
             for the LSTM cells on CPU and GPU alike.
         max_failed_episodes: int, episodes in a row without a finite
-            meta-update after which training gives up.
+            meta-update after which training gives up. A repaired one does not
+            count as finite.
 
     Raises:
-        ValueError: if a horizon is not a multiple of the window, an argument
-            is out of range or of another kind, or the cell has no weights.
+        ValueError: if horizons and windows do not fit together
+            (`check_windows`), an ensemble comes without a problem to validate
+            on, a memory is to be carried between problems that differ, an
+            argument is out of range or of another kind, or the cell has no
+            weights.
     """
 
     def __init__(
         self,
         cell: OptimizerCell,
-        optimizee: Optimizee,
+        optimizee: Optimizee | Ensemble,
         estimator: MetaGradientEstimator,
         schedule: HorizonSchedule,
         meta_optimizer: OptimizerCell,
@@ -105,27 +124,26 @@ class Trainer:
         validation_runs: int = 20,
         validation_optimizee: Optimizee | None = None,
         imitation: Imitation | None = None,
+        restored: str = "weights",
         seed: int = 0,
         jit_compile: bool = True,
         max_failed_episodes: int = 20,
     ) -> None:
         for name, value, kind in (
             ("cell", cell, OptimizerCell),
-            ("optimizee", optimizee, Optimizee),
             ("estimator", estimator, MetaGradientEstimator),
             ("schedule", schedule, HorizonSchedule),
             ("meta_optimizer", meta_optimizer, OptimizerCell),
         ):
             checks.instance(name, value, kind)
-        if validation_optimizee is not None:
-            checks.instance(
-                "validation_optimizee", validation_optimizee, Optimizee
-            )
         if imitation is not None:
             checks.instance("imitation", imitation, Imitation)
         self.cell = cell
         self.optimizee = optimizee
-        self.validation_optimizee = validation_optimizee or optimizee
+        self.problems = Problems(optimizee)
+        self.validation_optimizee = self.problems.validated_by(
+            validation_optimizee
+        )
         self.estimator = estimator
         self.schedule = schedule
         self.meta_optimizer = meta_optimizer
@@ -142,36 +160,61 @@ class Trainer:
         self.seed = seed
         self._seed = seeds.make_seed(seed)
         self.jit_compile = jit_compile
-        for horizon in schedule.horizons():
-            _check_multiple(horizon, estimator.unroll_length)
+        check_windows(schedule, estimator, imitation)
+        self.restored = checks.one_of(
+            "restored", restored, ("weights", "weights_and_slots")
+        )
         self.imitation = imitation
         teachers = (
             ()
             if imitation is None
             else imitation.estimators(estimator.unroll_length)
         )
-        self._keeps_memory = imitation is not None and imitation.keeps_memory
+        self._estimators = (estimator, *teachers)
+        self._keeps_memory = estimator.keep_memory or (
+            imitation is not None and imitation.keeps_memory
+        )
         if self._keeps_memory:
-            _check_same_size(self.optimizee, self.validation_optimizee)
-        self._initial = self._initial_state(len(teachers))
-        self._episodes = [
-            compiled(functools.partial(self._train_episode, e), jit_compile)
-            for e in (estimator, *teachers)
-        ]
+            self.problems.check_one_size(self.validation_optimizee)
+        self._shares_slots = imitation is not None and imitation.shares_slots
+        self._initial = self._initial_state(
+            0 if self._shares_slots else len(teachers)
+        )
+        self._episodes: dict[tuple[int, int], Callable[..., Any]] = {}
         self._validate_run = compiled(self._final_loss, jit_compile)
 
     def _initial_state(self, num_teachers: int) -> TrainingState:
         meta = initial_meta_state(self.cell, self.meta_optimizer)
         memory = ()
         if self._keeps_memory:
-            memory = self.cell.get_initial_state(self.optimizee.layout)
-        return TrainingState(
+            memory = self.cell.get_initial_state(
+                self.validation_optimizee.layout, self._seed
+            )
+        state = TrainingState(
             meta=meta,
             best=meta.meta_params,
             schedule=ScheduleState(),
             others=num_teachers * (SourceSlots(meta.slots, meta.step),),
             memory=memory,
         )
+        return state.replace(best_slots=self._slots(state))
+
+    def _slots(self, state: TrainingState) -> Nest:
+        """Return what is kept of the meta-optimizer beside best weights."""
+        if self.restored == "weights":
+            return ()
+        return state.meta.slots, tuple(other.slots for other in state.others)
+
+    @property
+    def notice(self) -> str | None:
+        """What a reader of any result must know of the data, or None.
+
+        Of the data trained on, and of those validated on.
+        """
+        trained, validated = self.problems.notice, self.validation_optimizee
+        if not trained or not validated.notice or validated.notice in trained:
+            return trained or validated.notice
+        return f"{trained} {validated.notice}"
 
     def initial_state(self) -> TrainingState:
         """Return the state before the first episode."""
@@ -180,25 +223,45 @@ class Trainer:
     def _train_episode(
         self,
         estimator: MetaGradientEstimator,
+        optimizee: Optimizee,
         state: MetaState,
         seed: Seed,
         num_windows: tf.Tensor,
         context: EpisodeContext,
+        lengths: tf.Tensor | None,
     ) -> tuple[MetaState, EpisodeReport, Nest]:
         state, report, memory = train_episode(
             self.cell,
-            self.optimizee,
+            optimizee,
             estimator,
             self.meta_optimizer,
             state,
             seed,
             num_windows,
             context,
+            lengths,
         )
         return state, report, memory if self._keeps_memory else ()
 
+    def _episode(self, source: int, problem: int) -> Callable[..., Any]:
+        """Return the compiled episode of a source on a problem."""
+        if (source, problem) not in self._episodes:
+            self._episodes[source, problem] = compiled(
+                functools.partial(
+                    self._train_episode,
+                    self._estimators[source],
+                    self.problems.member(problem),
+                ),
+                self.jit_compile,
+            )
+        return self._episodes[source, problem]
+
     def _final_loss(
-        self, meta_params: tf.Tensor, seed: Seed, horizon: tf.Tensor
+        self,
+        meta_params: tf.Tensor,
+        seed: Seed,
+        horizon: tf.Tensor,
+        memory: Nest,
     ) -> tuple[tf.Tensor, Nest]:
         loss, states = final_loss_and_states(
             self.cell,
@@ -207,6 +270,7 @@ class Trainer:
             seed,
             horizon,
             capacity=max(self.schedule.validation_horizons()),
+            memory=memory,
         )
         return loss, states if self._keeps_memory else ()
 
@@ -227,6 +291,33 @@ class Trainer:
             return None
         return self.imitation.names[source - 1]
 
+    def _problem(self, state: TrainingState) -> int:
+        """Return which member of an ensemble the next episode is on."""
+        return self.problems.choose(
+            seeds.fold_in(self._seed, _PROBLEM), state.episode
+        )
+
+    def problem(self, state: TrainingState) -> str | None:
+        """Return the name of the next episode's problem in an ensemble."""
+        return self.problems.name(self._problem(state))
+
+    def windows(self, state: TrainingState) -> tuple[int, ...]:
+        """Return the inner steps of each window of the next episode."""
+        seed = seeds.fold_in(seeds.fold_in(self._seed, _LENGTHS), state.episode)
+        drawn = self.schedule.window_lengths(state.schedule, seed)
+        if drawn is not None:
+            return drawn
+        unroll_length = self.estimator.unroll_length
+        horizon = self.schedule.horizon(state.schedule)
+        return (unroll_length,) * (horizon // unroll_length)
+
+    def _lengths(self, windows: tuple[int, ...]) -> tf.Tensor | None:
+        """Return the windows' lengths where they differ, always of one size."""
+        if self.schedule.most_windows is None:
+            return None
+        missing = self.schedule.most_windows - len(windows)
+        return tf.constant((*windows, *(missing * (0,))), tf.int32)
+
     def train_one(
         self, state: TrainingState
     ) -> tuple[TrainingState, EpisodeReport]:
@@ -239,23 +330,23 @@ class Trainer:
             NonFiniteError: if this was the last of `max_failed_episodes`
                 episodes in a row without a finite meta-update.
         """
-        windows = (
-            self.schedule.horizon(state.schedule)
-            // self.estimator.unroll_length
-        )
         seed = seeds.fold_in(seeds.fold_in(self._seed, _TRAIN), state.episode)
-        source = self._source(state)
-        meta, report, memory = self._episodes[source](
-            state.meta_of(source),
+        source, windows = self._source(state), self.windows(state)
+        slots = 0 if self._shares_slots else source
+        episode = self._episode(source, self._problem(state))
+        meta, report, memory = episode(
+            state.meta_of(slots),
             seed,
-            tf.constant(windows, tf.int32),
+            tf.constant(len(windows), tf.int32),
             EpisodeContext(tf.constant(state.episode), state.memory),
+            self._lengths(windows),
         )
         report = tf.nest.map_structure(lambda t: t.numpy().item(), report)
-        failed = report.skipped == windows
-        state = state.with_meta(source, meta).replace(
+        failed = report.skipped == len(windows)
+        remembers = source == 0 or self.estimator.keep_memory
+        state = state.with_meta(slots, meta).replace(
             memory=_finite_or(memory, state.memory)
-            if source == 0
+            if remembers
             else state.memory,
             imitated=state.imitated + (source > 0),
             episode=state.episode + 1,
@@ -266,13 +357,20 @@ class Trainer:
             raise NonFiniteError(
                 f"{state.failed_in_a_row} episodes in a row gave no finite "
                 f"meta-update (episode {state.episode}, stage "
-                f"{state.schedule.stage}, {state.skipped} updates skipped in "
-                "all). The weights are those before the first of them. Lower "
-                "the meta-optimizer's learning_rate or the horizon, or raise "
+                f"{state.schedule.stage}, {state.skipped} updates not finite "
+                f"in all). {self._fate_of_weights} Lower the meta-optimizer's "
+                "learning_rate or the horizon, or raise "
                 "Trainer.max_failed_episodes. "
                 f"Received: max_failed_episodes={self.max_failed_episodes}."
             )
         return state.replace(phase=self._phase_after_episode(state)), report
+
+    @property
+    def _fate_of_weights(self) -> str:
+        """Say what updates that were not finite did to the weights."""
+        if self.meta_optimizer.repairs_gradients:
+            return "The weights were changed by what was finite of them."
+        return "The weights are those before the first of them."
 
     def _phase_after_episode(self, state: TrainingState) -> Phase:
         due = state.episode % self.validation_period == 0
@@ -283,20 +381,26 @@ class Trainer:
         over = state.episode >= self.num_episodes
         return Phase.DONE if over else Phase.EPISODE
 
-    def _run_validation(
+    def validation_run(
         self, state: TrainingState, run: int
-    ) -> tuple[tf.Tensor, Nest]:
+    ) -> tuple[TrainingState, float]:
+        """Run episode number `run` of the validation that is due.
+
+        Returns:
+            `(state, loss)`; of the state, the memory may have changed.
+        """
         seed = seeds.fold_in(self._seed, _VALID)
         seed = seeds.fold_in(seeds.fold_in(seed, state.validations), run)
         horizon = self.schedule.validation_horizon(state.schedule)
-        return self._validate_run(
-            state.meta.meta_params, seed, tf.constant(horizon, tf.int32)
+        loss, memory = self._validate_run(
+            state.meta.meta_params,
+            seed,
+            tf.constant(horizon, tf.int32),
+            state.memory if self.estimator.keep_memory else (),
         )
-
-    def validation_run(self, state: TrainingState, run: int) -> float:
-        """Run episode number `run` of the validation that is due."""
-        loss, _ = self._run_validation(state, run)
-        return loss.numpy().item()
+        if self._keeps_memory:
+            state = state.replace(memory=_finite_or(memory, state.memory))
+        return state, loss.numpy().item()
 
     def judge(
         self, state: TrainingState, losses: list[float]
@@ -309,17 +413,14 @@ class Trainer:
 
         Returns:
             `(state, Validation)`. At NEXT_STAGE the weights are the best ones
-            again (the meta-optimizer's slots stay, spec dm_rnnprop.md 12, B5)
-            and a baseline is due, unless no episode is left.
+            again (the meta-optimizer's slots stay, spec dm_rnnprop.md 12, B5,
+            unless they are `restored`) and a baseline is due, unless no episode
+            is left.
         """
         finite = all(math.isfinite(loss) for loss in losses)
         # `fsum` is exact, and refuses inf - inf.
         cost = math.fsum(losses) if finite else sum(losses)
         kind, asked = state.phase.value, state.schedule
-        if self._keeps_memory:
-            # Run once more for its state: a judge of losses stays resumable.
-            _, memory = self._run_validation(state, len(losses) - 1)
-            state = state.replace(memory=_finite_or(memory, state.memory))
         if state.phase is Phase.BASELINE:
             schedule = self.schedule.start_stage(asked, cost)
             verdict, phase = "start", self._next_episode_or_end(state)
@@ -327,12 +428,13 @@ class Trainer:
             schedule, said = self.schedule.observe(asked, cost)
             verdict, phase = said.value, self._next_episode_or_end(state)
             if said is Verdict.SAVE:
-                state = state.replace(best=state.meta.meta_params)
+                state = state.replace(
+                    best=state.meta.meta_params, best_slots=self._slots(state)
+                )
             elif said is Verdict.STOP:
                 phase = Phase.DONE
             elif said is Verdict.NEXT_STAGE:
-                meta = state.meta._replace(meta_params=state.best)
-                state = state.replace(meta=meta)
+                state = state.restore_best()
                 if phase is not Phase.DONE:
                     phase = Phase.BASELINE
         state = state.replace(
@@ -355,24 +457,3 @@ class Trainer:
 def _finite_or(memory: Nest, old: Nest) -> Nest:
     """Return the memory, or the old one if a run ended in no numbers."""
     return memory if all_finite(memory).numpy() else old
-
-
-def _check_multiple(horizon: int, unroll_length: int) -> None:
-    if horizon % unroll_length:
-        low = horizon // unroll_length * unroll_length
-        use = f"{low} or " if low else ""
-        raise ValueError(
-            "`horizon` must be a multiple of `unroll_length`. Received: "
-            f"horizon={horizon}, unroll_length={unroll_length}. "
-            f"Use {use}{low + unroll_length}."
-        )
-
-
-def _check_same_size(trained: Optimizee, validated: Optimizee) -> None:
-    if trained.layout.size != validated.layout.size:
-        raise ValueError(
-            "An imitation that starts from the last run's state needs one "
-            "number of coordinates in training and validation. Received: "
-            f"optimizee of {trained.layout.size}, validation_optimizee of "
-            f"{validated.layout.size}. Set Imitation.initial_state = 'zero'."
-        )

@@ -28,9 +28,9 @@ class Imitation:
                                         trajectory
 
     All episodes change the same weights; every teacher has meta-optimizer
-    slots of its own, beside those of the ordinary episodes. An imitation
-    episode counts as an episode for the schedule's periods and has its
-    horizon.
+    slots of its own, beside those of the ordinary episodes, unless they are
+    shared. An imitation episode counts as an episode for the schedule's periods
+    and has its horizon.
 
     Args:
         teachers: tuple of `OptimizerCell`.
@@ -44,6 +44,9 @@ class Imitation:
             imitation episode with the recurrent state where the last ordinary
             episode or validation run ended (the released program; spec
             dm_rnnprop.md 12, B2).
+        slots: "own": each teacher has meta-optimizer slots of its own; "shared"
+            with the ordinary episodes (L2O-Scale's program, spec l2o_scale.md
+            9 #7).
 
     Raises:
         ValueError: if an argument is out of range.
@@ -59,6 +62,7 @@ class Imitation:
         choice: str = "uniform",
         teacher_steps: int = 1,
         initial_state: str = "zero",
+        slots: str = "own",
     ) -> None:
         self.teachers = check_optimizers("teachers", teachers)
         if not isinstance(ratios, (tuple, list)) or not ratios:
@@ -74,6 +78,7 @@ class Imitation:
         self.initial_state = checks.one_of(
             "initial_state", initial_state, ("zero", "last_run")
         )
+        self.slots = checks.one_of("slots", slots, ("own", "shared"))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -83,6 +88,11 @@ class Imitation:
             kind if kinds.count(kind) == 1 else f"{kind}_{i}"
             for i, kind in enumerate(kinds)
         )
+
+    @property
+    def shares_slots(self) -> bool:
+        """Whether teachers use the ordinary episodes' meta-optimizer slots."""
+        return self.slots == "shared"
 
     @property
     def keeps_memory(self) -> bool:

@@ -111,9 +111,11 @@ class StepwiseMixture(OptimizerCell):
             seed=self._seed,
         )
 
-    def keep_memory(self, fresh: MixtureStates, old: Nest) -> MixtureStates:
-        """Return the fresh state with the learner's memory, `old`."""
-        learner = self.learner.keep_memory(fresh.learner, old)
+    def keep_memory(
+        self, fresh: MixtureStates, old: MixtureStates
+    ) -> MixtureStates:
+        """Return the fresh state with the learner's memory."""
+        learner = self.learner.keep_memory(fresh.learner, old.learner)
         return fresh._replace(learner=learner)
 
     def look_ahead(self, params: Vector, states: MixtureStates) -> Vector:

@@ -17,6 +17,7 @@ from l2o_tf.estimators.base import (
     EpisodeContext,
     Estimate,
     MetaGradientEstimator,
+    check_memory,
 )
 from l2o_tf.estimators.imitation import ImitationGradient
 from l2o_tf.optimizees.base import Optimizee
@@ -101,8 +102,14 @@ class SelfImproving(MetaGradientEstimator):
         meta_params: Vector | None = None,
     ) -> Carry:
         """Begin an episode with the mixture's probability at that time."""
+        mixture = self._mixture(cell)
+        if self.keep_memory:
+            fresh = mixture.get_initial_state(optimizee.layout)
+            check_memory(fresh.learner, context.memory)
+            old = fresh._replace(learner=context.memory)
+            context = context._replace(memory=old)
         carry = self.estimator.start(
-            self._mixture(cell), optimizee, seed, context, meta_params
+            mixture, optimizee, seed, context, meta_params
         )
         probability = tf.cast(
             self.probability(context.episode), cell.compute_dtype

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from support.execution import assert_same_everywhere
 
 from l2o_tf.core import seeds
+from l2o_tf.core.compile import compiled
 
 MANY = 100_000
 
@@ -219,6 +220,47 @@ def test_truncated_normal_is_the_conditioned_normal():
 )
 def test_numbers_come_in_the_shape_asked_for(kind, shape):
     assert draw(kind, seeds.make_seed(0), shape).shape == shape
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 1000])
+def test_a_permutation_has_every_number_once(count):
+    order = seeds.permutation(seeds.make_seed(3), count)
+    assert order.dtype == tf.int32
+    np.testing.assert_array_equal(np.sort(order), np.arange(count))
+
+
+def test_a_permutation_is_its_seeds():
+    first, again, other = (
+        seeds.permutation(seeds.make_seed(s), 1000).numpy() for s in (3, 3, 4)
+    )
+    np.testing.assert_array_equal(first, again)
+    # A random order has one number on average where another has it.
+    assert (first == other).sum() < 8
+    assert (first == np.arange(1000)).sum() < 8
+
+
+@pytest.mark.parametrize("seed", [0, -(2**31)])
+def test_a_permutation_is_the_same_everywhere(seed):
+    assert_same_everywhere(
+        lambda s: seeds.permutation(s, 1000), seeds.make_seed(seed), rtol=0.0
+    )
+
+
+def test_every_number_is_equally_likely_at_every_position():
+    count, draws = 6, 3_000
+
+    def order(number):
+        return seeds.permutation(
+            seeds.fold_in(seeds.make_seed(1), number), count
+        )
+
+    run = compiled(lambda n: tf.map_fn(order, n), jit_compile=False)
+    orders = run(tf.range(draws)).numpy()
+    seen = np.stack([(orders == n).sum(axis=0) for n in range(count)])
+    # Each of the 36 counts has the standard error sqrt(draws p (1 - p)).
+    expected = draws / count
+    error = math.sqrt(expected * (1 - 1 / count))
+    assert np.abs(seen - expected).max() < 4.5 * error
 
 
 def test_numpy_ints_are_seeds():

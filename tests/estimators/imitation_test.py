@@ -5,8 +5,9 @@ import pytest
 import tensorflow as tf
 from support.closed_form import DiagonalQuadratic, NoisyQuadratic
 from support.execution import assert_same_everywhere, count_traces
+from support.numerical import central_gradient
 from support.small_problem import relative_error
-from support.toy_cells import WeightDecay
+from support.toy_cells import LearnedStart, WeightDecay
 
 from l2o_tf.core import seeds
 from l2o_tf.estimators.base import EpisodeContext
@@ -415,3 +416,48 @@ def test_a_kept_memory_that_is_not_given_is_refused():
             seeds.make_seed(0),
             EpisodeContext(tf.constant(0), ()),
         )
+
+
+def test_a_length_is_refused():
+    cell = LearnableSGD(0.1)
+    estimator = ImitationGradient(SGD(0.1), 2)
+    carry = start(estimator, cell, Simple())
+    with pytest.raises(ValueError, match="one length. Received: length=1."):
+        estimator.estimate(cell, Simple(), cell.meta_params(), carry, 1)
+
+
+# Initial states that are learned
+
+
+def learned_window(weights=None, count=1, memory=(), k=1):
+    """Imitate from an episode's start; return the last window's estimate."""
+    cell = LearnedStart(0.1, 0.5, 0.3, dtype="float64")
+    estimator = ImitationGradient(
+        Momentum(0.05, dtype="float64"), 4, k, keep_memory=bool(memory)
+    )
+    weights = cell.meta_params() if weights is None else tf.constant(weights)
+    carry = estimator.start(
+        cell, NOISY, SEED, EpisodeContext(tf.constant(0), memory), weights
+    )
+    for _ in range(count):
+        estimate, carry = estimator.estimate(cell, NOISY, weights, carry)
+    return estimate
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_in_a_first_window_a_learned_state_has_the_slopes_gradient(k):
+    cell = LearnedStart(0.1, 0.5, 0.3, dtype="float64")
+    expected = central_gradient(
+        lambda w: learned_window(w, k=k).meta_loss, cell.meta_params().numpy()
+    )
+    actual = learned_window(k=k).meta_gradient
+    np.testing.assert_allclose(actual, expected, rtol=1e-7, atol=1e-11)
+    assert abs(expected[2]) > 1e-4
+
+
+def test_later_or_with_a_memory_a_learned_state_has_no_gradient():
+    cell = LearnedStart(dtype="float64")
+    memory = cell.get_initial_state(NOISY.layout)
+    for estimate in (learned_window(count=2), learned_window(memory=memory)):
+        assert estimate.meta_gradient[2].numpy() == 0.0
+        assert np.abs(estimate.meta_gradient[:2]).min() > 1e-4

@@ -27,6 +27,8 @@ from l2o_tf.optimizees.quadratics import Quadratic, Simple
 from l2o_tf.optimizers.adam import Adam, AdamState
 from l2o_tf.optimizers.base import OptimizerInputs
 from l2o_tf.optimizers.momentum import Momentum
+from l2o_tf.optimizers.repaired import RepairedGradients
+from l2o_tf.optimizers.rmsprop import RMSProp, RMSPropState
 from l2o_tf.unroll.carry import start_episode
 
 ADAM = Adam(0.001)
@@ -92,6 +94,75 @@ def test_an_update_whose_slots_overflow_is_skipped():
     kept, applied = meta_update(ADAM, state, gradient, tf.constant(1.0))
     assert not applied.numpy()
     assert bits(kept) == bits(state)
+
+
+REPAIRED = RepairedGradients(RMSProp(0.1, epsilon=1e-20), bound=2.0)
+
+
+def rmsprop_state(size=4, step=7):
+    rng = np.random.default_rng(0)
+    weights, square, momentum = rng.uniform(0.1, 1.0, (3, size)).astype("f4")
+    return MetaState(
+        tf.constant(weights),
+        RMSPropState(tf.constant(square), tf.constant(momentum)),
+        tf.constant(step),
+    )
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("jit_compile", [None, False, True])
+def test_a_repaired_gradient_is_applied_where_it_is_finite(bad, jit_compile):
+    state = rmsprop_state()
+    gradient = np.array([0.5, bad, -1.0, 9.0], "f4")
+
+    def update(state, gradient):
+        return meta_update(REPAIRED, state, gradient, tf.constant(1.0))
+
+    run = update if jit_compile is None else compiled(update, jit_compile)
+    moved, finite = run(state, tf.constant(gradient))
+    assert not finite.numpy()
+    assert moved.step.numpy() == 8
+    g = np.array([0.5, 0.0, -1.0, 2.0])
+    square = 0.9 * state.slots.mean_square.numpy() + 0.1 * g**2
+    expected = state.meta_params - 0.1 * g / np.sqrt(square)
+    np.testing.assert_allclose(moved.meta_params, expected, rtol=1e-6)
+    np.testing.assert_allclose(moved.slots.mean_square, square, rtol=1e-6)
+    assert moved.meta_params[1] == state.meta_params[1]
+
+
+def test_a_gradient_without_a_number_decays_the_slots_alone():
+    state = rmsprop_state()
+    nothing = tf.fill([4], np.float32(np.nan))
+    moved, finite = meta_update(REPAIRED, state, nothing, tf.constant(np.nan))
+    assert not finite.numpy()
+    assert bits(moved.meta_params) == bits(state.meta_params)
+    np.testing.assert_allclose(
+        moved.slots.mean_square, 0.9 * state.slots.mean_square, rtol=1e-6
+    )
+    assert moved.step.numpy() == 8
+
+
+def test_a_loss_that_is_no_number_is_counted_though_its_gradient_is_applied():
+    state = rmsprop_state()
+    gradient = tf.constant([0.5, 0.0, -1.0, 2.0])
+    moved, finite = meta_update(REPAIRED, state, gradient, tf.constant(np.inf))
+    expected, fine = meta_update(REPAIRED, state, gradient, tf.constant(1.0))
+    assert not finite.numpy()
+    assert fine.numpy()
+    assert bits(moved) == bits(expected)
+
+
+def test_a_repaired_update_that_overflows_is_skipped():
+    state = rmsprop_state()
+    full = state.meta_params + np.float32(3.4e38)
+    broken = state._replace(
+        meta_params=full,
+        slots=state.slots._replace(mean_square=tf.fill([4], np.float32(0.0))),
+    )
+    vast = RepairedGradients(RMSProp(1e38, decay=0.0, epsilon=1e-20))
+    kept, finite = meta_update(vast, broken, -tf.ones([4]), tf.constant(1.0))
+    assert not finite.numpy()
+    assert bits(kept) == bits(broken)
 
 
 def by_hand(cell, optimizee, estimator, meta_optimizer, seed, windows):
@@ -285,3 +356,43 @@ def test_only_the_windows_that_are_not_finite_are_skipped():
     assert bits(four) == bits(one)
     assert np.isfinite(report.gradient_norm)
     assert np.isnan(report.mean_loss)
+
+
+class SpoiledThroughout(Simple):
+    """The same, and its gradient too."""
+
+    def loss(self, params, constants, batch):
+        value = super().loss(params, constants, batch)
+        return value * tf.where(value < 0.5, np.nan, 1.0)
+
+
+def test_windows_that_are_repaired_are_counted_and_applied():
+    cell = LearnableSGD(0.05)
+    estimator = TruncatedBackpropagation(2)
+
+    def run(meta_optimizer, windows):
+        return train_episode(
+            cell,
+            SpoiledThroughout(),
+            estimator,
+            meta_optimizer,
+            initial_meta_state(cell, meta_optimizer),
+            seeds.make_seed(0),
+            tf.constant(windows),
+            CONTEXT,
+        )
+
+    repaired = RepairedGradients(RMSProp(1e-6, epsilon=1e-20))
+    one, *_ = run(repaired, 1)
+    four, report, _ = run(repaired, 4)
+    # The three windows that are no numbers: no step, but the slots decay.
+    assert report.skipped.numpy() == 3
+    assert four.step.numpy() == 4
+    assert bits(four.meta_params) == bits(one.meta_params)
+    np.testing.assert_allclose(
+        four.slots.mean_square, one.slots.mean_square * 0.9**3, rtol=1e-6
+    )
+    assert np.isfinite(report.gradient_norm)
+    plain, *_ = run(RMSProp(1e-6, epsilon=1e-20), 4)
+    assert plain.step.numpy() == 1
+    assert bits(plain.slots) == bits(one.slots)

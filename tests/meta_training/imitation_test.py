@@ -1,5 +1,7 @@
 """Training that imitates: who is followed when, and what is kept apart."""
 
+import itertools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -125,6 +127,69 @@ def train_with(trainer, estimator, meta, episode, memory=()):
     return run(meta, seed)
 
 
+def shared_trainer(**changes):
+    imitation = Imitation(TEACHERS, (0.5,), "round_robin", slots="shared")
+    return small_trainer(
+        cell=LearnableSGD(0.05), imitation=imitation, **changes
+    )
+
+
+def test_shared_slots_are_one_set_for_all_episodes():
+    trainer = shared_trainer()
+    states, teachers = episodes(trainer, 8)
+    assert set(teachers) == {None, "adam", "sgd"}
+    for before, after in itertools.pairwise(states):
+        assert after.others == ()
+        assert after.meta.step == before.meta.step + 1
+        assert not same(before.meta.slots, after.meta.slots)
+    assert states[-1].meta_updates == 8
+    assert states[-1].imitated == 8 - teachers.count(None)
+
+
+def test_shared_slots_are_the_updates_one_after_the_other():
+    trainer = shared_trainer(schedule=FixedHorizon(6))
+    states, teachers = episodes(trainer, 5)
+    assert None in teachers[1:]
+    assert "adam" in teachers[:-1]
+    names = trainer.imitation.names
+    estimators = trainer.imitation.estimators(2)
+    sources = {
+        None: trainer.estimator,
+        **dict(zip(names, estimators, strict=True)),
+    }
+    meta = trainer.initial_state().meta
+    for episode, teacher in enumerate(teachers):
+        seed = seeds.fold_in(
+            seeds.fold_in(seeds.make_seed(trainer.seed), 0), episode
+        )
+        meta, *_ = train_episode(
+            trainer.cell,
+            trainer.optimizee,
+            sources.get(teacher, trainer.estimator),
+            trainer.meta_optimizer,
+            meta,
+            seed,
+            tf.constant(3),
+        )
+        np.testing.assert_allclose(
+            flat(meta)[0], flat(states[episode + 1].meta)[0], rtol=1e-5
+        )
+        assert meta.step == states[episode + 1].meta.step
+
+
+def test_own_slots_and_shared_slots_differ():
+    own = small_trainer(
+        cell=LearnableSGD(0.05),
+        imitation=Imitation(TEACHERS, (0.5,), "round_robin"),
+    )
+    apart, teachers = episodes(own, 4)
+    together, again = episodes(shared_trainer(), 4)
+    assert teachers == again
+    assert len(set(teachers)) > 1
+    assert not same(apart[-1].meta.slots, together[-1].meta.slots)
+    assert len(apart[-1].others) == 2
+
+
 def test_the_memory_is_of_the_last_ordinary_episode():
     trainer = imitating_trainer(ratios=(0.5,))
     states, teachers = episodes(trainer, 12)
@@ -138,7 +203,10 @@ def test_the_memory_is_of_the_last_ordinary_episode():
 def test_the_memory_after_a_validation_is_of_its_last_run():
     trainer = imitating_trainer()
     state = trainer.initial_state().replace(phase=Phase.VALIDATION)
-    losses = [trainer.validation_run(state, run) for run in range(3)]
+    losses = []
+    for run in range(3):
+        state, loss = trainer.validation_run(state, run)
+        losses.append(loss)
     after, _ = trainer.judge(state, losses)
 
     seed = seeds.fold_in(
@@ -209,7 +277,8 @@ def test_arrays_of_another_set_of_teachers_are_refused():
 def test_every_source_is_traced_once():
     trainer = imitating_trainer(ratios=(0.5,))
     episodes(trainer, 12)
-    counts = [f.experimental_get_tracing_count() for f in trainer._episodes]
+    episodes_of = trainer._episodes.values()
+    counts = [f.experimental_get_tracing_count() for f in episodes_of]
     assert counts == [1, 1, 1]
 
 

@@ -12,7 +12,11 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
-from support.training import ScriptedTrainer, small_trainer
+from support.training import (
+    ScriptedTrainer,
+    ensemble_trainer,
+    small_trainer,
+)
 from tensorboard.backend.event_processing.event_file_loader import (
     EventFileLoader,
 )
@@ -70,6 +74,18 @@ IMITATING = {
         "checkpoint after 3 SIGKILL",
     ],
 }
+OF_L2O_SCALE = {
+    "ensemble_whole": [],
+    "ensemble_killed": [
+        "episode after 3 SIGKILL",
+        "judge after 1 SIGTERM",
+    ],
+    "released_whole": [],
+    "released_killed": [
+        "validation_run after 2 SIGKILL",
+        "episode after 2 SIGTERM",
+    ],
+}
 _DELAYS = np.random.default_rng(0).uniform(0.0, 1.0, 4)
 RANDOM = {
     f"random_{i}": [f"delay {d:.3f} SIGKILL" for d in _DELAYS[i : i + 2]]
@@ -82,6 +98,7 @@ def runs(tmp_path_factory):
     """Run everything in one process; return the folder and how it ended."""
     folder = tmp_path_factory.mktemp("runs")
     plan = {"whole": [], **DETERMINISTIC, **RANDOM, **IMITATING}
+    plan |= OF_L2O_SCALE
     done = subprocess.run(
         [
             sys.executable,
@@ -163,6 +180,49 @@ def test_a_run_with_teachers_keeps_their_episodes_in_their_own_table(runs):
     timing = read_table(folder / "imitating_whole", "timing")
     assert len(timing) == len(numbers)
     assert not (folder / "whole" / "metrics" / "imitation.csv").exists()
+
+
+@pytest.mark.parametrize("kind", ["ensemble", "released"])
+def test_a_run_of_l2o_scale_that_was_killed_ends_the_same(kind, runs):
+    folder, ends = runs
+    assert ends[f"{kind}_whole"] == [DONE]
+    assert ends[f"{kind}_killed"] == [SIGKILL, SAVED, DONE]
+    whole = record(folder / f"{kind}_whole")
+    assert record(folder / f"{kind}_killed") == whole
+
+
+def test_a_run_on_an_ensemble_names_the_problem_of_every_episode(runs):
+    folder, _ = runs
+    rows = read_table(folder / "ensemble_whole", "train")
+    trainer = ensemble_trainer()
+    state = trainer.initial_state()
+    states = [state.replace(episode=episode) for episode in range(12)]
+    assert [row["problem"] for row in rows] == [
+        trainer.problem(state) for state in states
+    ]
+    assert len({row["problem"] for row in rows}) > 1
+    plain = read_table(folder / "whole", "train")
+    assert "problem" not in plain[0]
+
+
+def test_the_horizon_of_a_run_with_random_windows_is_their_sum(runs):
+    folder, _ = runs
+    rows = read_table(folder / "ensemble_whole", "train")
+    trainer = ensemble_trainer()
+    state = trainer.initial_state()
+    windows = [
+        trainer.windows(state.replace(episode=episode)) for episode in range(12)
+    ]
+    assert [int(row["horizon"]) for row in rows] == [sum(w) for w in windows]
+    updates = np.cumsum([len(w) for w in windows])
+    assert [int(row["meta_updates"]) for row in rows] == list(updates)
+
+
+def test_a_run_of_l2o_scales_program_goes_back_to_the_best(runs):
+    folder, _ = runs
+    rows = read_table(folder / "released_whole", "validation")
+    assert "next_stage" in [row["verdict"] for row in rows]
+    assert read_table(folder / "released_whole", "imitation")
 
 
 @pytest.mark.parametrize("name", RANDOM)

@@ -28,7 +28,7 @@ def advance(trainer, state):
     if state.phase is Phase.EPISODE:
         return trainer.train_one(state)[0], None
     losses = [
-        trainer.validation_run(state, run)
+        trainer.validation_run(state, run)[1]
         for run in range(trainer.validation_runs)
     ]
     return trainer.judge(state, losses)
@@ -92,18 +92,42 @@ def test_validation_sums_the_last_losses_of_its_runs():
 def test_validation_runs_and_validations_have_their_own_randomness():
     trainer = small_trainer()
     state = trainer.initial_state()
-    losses = [trainer.validation_run(state, run) for run in range(3)]
-    losses.append(trainer.validation_run(state.replace(validations=1), 0))
+    losses = [trainer.validation_run(state, run)[1] for run in range(3)]
+    losses.append(trainer.validation_run(state.replace(validations=1), 0)[1])
     assert len(set(losses)) == 4
-    assert trainer.validation_run(state, 1) == losses[1]
+    assert trainer.validation_run(state, 1)[1] == losses[1]
 
 
 def test_validation_uses_its_own_optimizee():
     trainer = small_trainer(validation_optimizee=Simple())
-    loss = trainer.validation_run(trainer.initial_state(), 0)
+    _, loss = trainer.validation_run(trainer.initial_state(), 0)
     # From x = 1, whatever the seed; the quadratic's losses differ by seed.
-    assert loss == trainer.validation_run(trainer.initial_state(), 1)
+    assert loss == trainer.validation_run(trainer.initial_state(), 1)[1]
     assert trainer.optimizee.layout.size == 6
+
+
+@pytest.mark.parametrize(
+    ("trained", "validated", "expected"),
+    [
+        (None, None, None),
+        ("HALF.", None, "HALF."),
+        (None, "HALF.", "HALF."),
+        ("HALF.", "HALF.", "HALF."),
+        ("A. HALF.", "HALF.", "A. HALF."),
+        ("HALF.", "A THIRD.", "HALF. A THIRD."),
+    ],
+)
+def test_the_notice_is_of_the_data_of_training_and_validation(
+    trained, validated, expected
+):
+    optimizee, validation = Quadratic(2, 3), Simple()
+    optimizee.notice, validation.notice = trained, validated
+    trainer = small_trainer(
+        cell=LearnableSGD(),
+        optimizee=optimizee,
+        validation_optimizee=validation,
+    )
+    assert trainer.notice == expected
 
 
 def test_next_stage_takes_the_best_weights_and_keeps_the_slots():
@@ -218,7 +242,7 @@ def test_all_stages_share_one_trace(jit_compile):
         state, _ = trainer.train_one(state)
         trainer.validation_run(state, 0)
     assert state.meta.step.numpy() == 1 + 2 + 3
-    assert trainer._episodes[0].experimental_get_tracing_count() == 1
+    assert trainer._episodes[0, 0].experimental_get_tracing_count() == 1
     assert trainer._validate_run.experimental_get_tracing_count() == 1
 
 

@@ -1,15 +1,19 @@
 """What every classifier of images shares, on the smallest one."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
 from support.classifiers import assert_normal
+from support.execution import assert_same_everywhere
 
 from l2o_tf.core import seeds
 from l2o_tf.core.layout import Layout
-from l2o_tf.datasets.base import ImageDataset
+from l2o_tf.datasets.base import ImageDataset, Split
 from l2o_tf.datasets.synthetic import synthetic_images
 from l2o_tf.optimizees.image_classifier import ImageClassifier
+from l2o_tf.optimizees.mlp import MLP
 
 DATA = synthetic_images(height=2, width=3, channels=2, num_classes=4)
 
@@ -17,8 +21,8 @@ DATA = synthetic_images(height=2, width=3, channels=2, num_classes=4)
 class Linear(ImageClassifier):
     """logits = image W + b."""
 
-    def __init__(self, dataset=DATA, split="train", size=5, stddev=0.1):
-        super().__init__(dataset, split, size, stddev)
+    def __init__(self, dataset=DATA, split="train", size=5, stddev=0.1, **more):
+        super().__init__(dataset, split, size, stddev, **more)
         self.layout = Layout(("w", "b"), ((12, 4), (4,)))
 
     def logits(self, params, images):
@@ -88,3 +92,92 @@ def test_the_split_and_its_notice_are_passed_on():
 def test_bad_arguments_are_refused(arguments, received):
     with pytest.raises(ValueError, match=f"Received: {received}"):
         Linear(**arguments)
+
+
+# The batch on which an objective is measured apart
+
+
+@functools.cache
+def numbered(count=40):
+    """Return a data set of images that tell their number."""
+    numbers = tf.range(count)
+    images = tf.cast(
+        tf.tile(numbers[:, None, None, None], [1, 2, 3, 2]), tf.uint8
+    )
+    split = Split(images, tf.cast(numbers % 4, tf.int32))
+    return ImageDataset("numbered", dict.fromkeys(DATA.splits, split), 4)
+
+
+def numbers_of(images):
+    return np.round(255.0 * images[:, 0, 0, 0]).astype(int)
+
+
+@pytest.mark.parametrize("size", [1, 13, 40])
+def test_an_objective_has_that_many_different_images(size):
+    linear = Linear(numbered(), objective_size=size)
+    images, labels = linear.sample_objective(seeds.make_seed(0))
+    assert (images.shape, labels.shape) == ((size, 2, 3, 2), (size,))
+    numbers = numbers_of(images)
+    assert len(set(numbers)) == size
+    assert set(numbers) <= set(range(40))
+    np.testing.assert_array_equal(labels, numbers % 4)
+    # A minibatch is as large as before.
+    assert linear.sample(seeds.make_seed(0))[0].shape == (5, 2, 3, 2)
+
+
+def test_an_objectives_images_are_its_seeds():
+    linear = Linear(numbered(), objective_size=20)
+    first, again, other = (
+        numbers_of(linear.sample_objective(seeds.make_seed(s))[0])
+        for s in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert set(first) != set(other)
+
+
+def test_every_image_is_as_likely_in_an_objective():
+    linear = Linear(numbered(), objective_size=10)
+    count = np.zeros(40)
+    for s in range(300):
+        images, _ = linear.sample_objective(seeds.make_seed(s))
+        count[numbers_of(images)] += 1
+    # 300 draws with probability 1/4 each.
+    assert np.abs(count - 75).max() < 4.5 * np.sqrt(300 * 0.25 * 0.75)
+
+
+def test_without_a_size_the_objective_is_one_more_minibatch():
+    linear = Linear(numbered())
+    assert linear.objective_size is None
+    for a, b in zip(
+        linear.sample_objective(seeds.make_seed(7)),
+        linear.sample(seeds.make_seed(7)),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_an_objective_is_the_same_everywhere():
+    linear = Linear(numbered(), objective_size=7)
+    assert_same_everywhere(
+        linear.sample_objective, seeds.make_seed(5), rtol=0.0
+    )
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.5, True, "all"])
+def test_an_objectives_size_is_a_positive_int(size):
+    with pytest.raises(ValueError, match=f"Received: objective_size={size!r}"):
+        Linear(objective_size=size)
+
+
+def test_an_objective_larger_than_the_split_is_refused():
+    with pytest.raises(ValueError, match="Received: ") as caught:
+        Linear(numbered(), "test", objective_size=41)
+    assert str(caught.value) == (
+        "The split 'test' has 40 images. Received: objective_size=41."
+    )
+
+
+def test_an_mlp_has_an_objectives_size_too():
+    problem = MLP(numbered(), "train", (2,), objective_size=9)
+    images, _ = problem.sample_objective(seeds.make_seed(0))
+    assert images.shape[0] == 9

@@ -69,26 +69,6 @@ def test_default_start_shortens_the_first_steps_of_small_gradients():
     assert ratio[-1] < 0.2
 
 
-def test_meta_optimizer_of_l2o_scale_equals_the_original(shared_dir):
-    # Given gradients from 1e-8 to 1e2; epsilon as L2O-Scale has it.
-    golden = np.load(
-        shared_dir / "golden" / "fixtures" / "hierarchical_random.npz"
-    )
-    rate = float(golden["rmsunit/lr"])
-    gradients = golden["rmsunit/g"]
-    cell = RMSProp(rate, epsilon=1e-20)
-    weights, states = golden["rmsunit/w"], None
-    for t, gradient in enumerate(gradients):
-        updates, states = feed(cell, gradient[np.newaxis], states)
-        weights = weights + updates[0].numpy()
-        np.testing.assert_allclose(
-            states.mean_square, golden["rmsunit/ms_after"][t], rtol=1e-6
-        )
-        np.testing.assert_allclose(
-            weights, golden["rmsunit/w_after"][t], rtol=1e-6, atol=1e-9
-        )
-
-
 def test_defaults_are_the_teachers():
     cell = RMSProp()
     assert (cell.learning_rate, cell.decay, cell.momentum) == (0.01, 0.9, 0.0)

@@ -62,3 +62,10 @@ class NoisyQuadratic(DiagonalQuadratic):
 
     def loss(self, params, constants, batch):
         return 0.5 * tf.reduce_sum(self.h * (params - batch) ** 2)
+
+
+class Slope(NoisyQuadratic):
+    """f(x; b) = sum_i h_i b_i x_i: gradients that x does not change."""
+
+    def loss(self, params, constants, batch):
+        return tf.reduce_sum(self.h * batch * params)

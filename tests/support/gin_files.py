@@ -9,6 +9,7 @@ from l2o_tf.unroll.schedules import ScheduleState
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FILES = sorted(p.name for p in (ROOT / "gin").glob("*.gin"))
+SCALE_FILES = [name for name in FILES if name.startswith("scale")]
 FIRST = ScheduleState()
 
 

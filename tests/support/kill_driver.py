@@ -6,8 +6,8 @@ TensorFlow is imported once; every attempt is a forked process. An attempt ends
 by its moment's signal, which it sends to itself around the n-th call of a
 function, or which the parent sends after a delay ("delay 0.3 SIGKILL", counted
 from the first episode). When the moments of a run directory are through, one
-more attempt runs to the end. A directory whose name begins with "imitating"
-holds a run with teachers. Prints, as JSON, how every attempt ended.
+more attempt runs to the end. What a run trains is said by the beginning of its
+directory's name, see TRAINERS. Prints, as JSON, how every attempt ended.
 """
 
 import functools
@@ -23,7 +23,12 @@ sys.path[:0] = [
     str(pathlib.Path(__file__).parents[1]),
 ]
 
-from support.training import imitating_trainer, small_trainer  # noqa: E402
+from support.training import (  # noqa: E402
+    ensemble_trainer,
+    imitating_trainer,
+    released_trainer,
+    small_trainer,
+)
 
 from l2o_tf.meta_training import run as run_module  # noqa: E402
 from l2o_tf.meta_training.state import Phase  # noqa: E402
@@ -43,6 +48,13 @@ POINTS = {
     "validation_run": (Trainer, "validation_run"),
     "judge": (Trainer, "judge"),
     "episode": (Trainer, "train_one"),
+}
+
+
+TRAINERS = {
+    "imitating": imitating_trainer,
+    "ensemble": ensemble_trainer,
+    "released": released_trainer,
 }
 
 
@@ -68,8 +80,8 @@ def arm(point, side, count, number):
 
 def train(path, begun):
     """Carry the run on; return the exit code."""
-    imitates = pathlib.Path(path).name.startswith("imitating")
-    trainer = imitating_trainer() if imitates else small_trainer()
+    kind, _, _ = pathlib.Path(path).name.partition("_")
+    trainer = TRAINERS.get(kind, small_trainer)()
     with RunDirectory(path, "a = 1\n") as directory, GracefulStop() as stop:
         run = run_module.Run(
             trainer, directory, {"config": "test"}, 2, quiet=True

@@ -52,6 +52,14 @@ def test_the_share_of_imitation_is_the_ratio_and_teachers_are_equally_likely():
     assert np.sum((counts - expected) ** 2 / expected) < 20.0
 
 
+@pytest.mark.parametrize("word", ["both", None, True])
+def test_slots_are_own_or_shared(word):
+    assert Imitation(THREE).shares_slots is False
+    assert Imitation(THREE, slots="shared").shares_slots is True
+    with pytest.raises(ValueError, match=f"Received: slots={word!r}"):
+        Imitation(THREE, slots=word)
+
+
 def test_the_teacher_does_not_depend_on_the_coin():
     # Small draws of the coin and large ones alike meet every teacher.
     low = choices(Imitation(THREE, ratios=(0.1,)), 600)

@@ -15,7 +15,12 @@ from support.mixtures import (
     drawn,
     each_learner,
 )
-from support.toy_cells import DecayedDescent, WeightDecay
+from support.toy_cells import (
+    Ahead,
+    DecayedDescent,
+    LearnedStart,
+    WeightDecay,
+)
 
 from l2o_tf.core import seeds
 from l2o_tf.core.compile import compiled
@@ -151,6 +156,57 @@ def test_the_weights_are_the_learners():
     assert mixture.meta_layout == learner.meta_layout
     mixture.assign_meta_params(2.0 * mixture.meta_params())
     np.testing.assert_array_equal(mixture.meta_params(), learner.meta_params())
+
+
+# What the learner says of itself
+
+
+class KeepsVelocity(LearnedStart):
+    """A cell whose memory is the velocity, not the count."""
+
+    def keep_memory(self, fresh, old):
+        return fresh._replace(velocity=old.velocity)
+
+
+def test_the_memory_is_what_the_learner_counts_as_memory():
+    layout = vector_layout(2)
+    for learner, count in ((KeepsVelocity(), 0), (LearnedStart(), 2)):
+        mixture = StepwiseMixture(learner, (Momentum(), Adam()), 0.3)
+        _, old = feed(mixture, tf.ones([2, 2]))
+        fresh = mixture.get_initial_state(layout)
+        kept = mixture.keep_memory(fresh, old)
+        np.testing.assert_array_equal(
+            kept.learner.velocity, old.learner.velocity
+        )
+        assert kept.learner.count.numpy() == count
+        # The others begin afresh, and so do the choices.
+        for a, b in zip(
+            tf.nest.flatten(kept._replace(learner=())),
+            tf.nest.flatten(fresh._replace(learner=())),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(a, b)
+        assert (fresh.learner.velocity != kept.learner.velocity).numpy().all()
+
+
+def test_gradients_are_taken_where_the_learner_looks():
+    params = tf.constant([1.0, 2.0])
+    for learner, ahead in ((Ahead(start=2.0), 0.2), (LearnedStart(), 0.0)):
+        mixture = StepwiseMixture(learner, (SGD(),), 0.3)
+        assert mixture.looks_ahead == learner.looks_ahead == (ahead > 0.0)
+        state = mixture.get_initial_state(vector_layout(2))
+        np.testing.assert_allclose(
+            mixture.look_ahead(params, state), params - ahead, rtol=1e-6
+        )
+
+
+def test_the_learners_first_state_is_of_the_weights_given():
+    mixture = StepwiseMixture(LearnedStart(), (SGD(),))
+    weights = (tf.constant([0.1, 0.5]), tf.constant(7.0))
+    state = mixture.stateless_initial_state(
+        weights, vector_layout(2), seeds.make_seed(0)
+    )
+    np.testing.assert_array_equal(state.learner.velocity, [7.0, 7.0])
 
 
 # Configuration

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from support.cells import make_inputs
-from support.closed_form import DiagonalQuadratic
+from support.closed_form import DiagonalQuadratic, Slope
 from support.execution import assert_same_everywhere, count_traces
 from support.mixtures import (
     F64,
@@ -15,7 +15,9 @@ from support.mixtures import (
     drawn,
     each_learner,
 )
+from support.numerical import central_gradient
 from support.small_problem import relative_error
+from support.toy_cells import Ahead, LearnedStart
 
 from l2o_tf.core import seeds
 from l2o_tf.estimators.base import EpisodeContext
@@ -286,6 +288,94 @@ def test_windows_of_all_episodes_are_traced_once():
         episode, (weights, SEED, 0), (2.0 * weights, SEED, 99)
     )
     assert traces == 1
+
+
+# Initial states that are learned, and memory
+
+
+def first_window(estimator, problem, weights=None, count=1, memory=()):
+    """Run windows of an episode of a cell with a learned first state."""
+    cell = LearnedStart(0.1, 0.5, 0.3, **F64)
+    weights = cell.meta_params() if weights is None else tf.constant(weights)
+    carry = estimator.start(
+        cell, problem, SEED, EpisodeContext(tf.constant(0), memory), weights
+    )
+    for _ in range(count):
+        estimate, carry = estimator.estimate(cell, problem, weights, carry)
+    return estimate
+
+
+def mixed(backward="adjoint", length=8, **options):
+    inner = TruncatedBackpropagation(length, backward=backward, **options)
+    return SelfImproving(inner, auxiliaries(), 0.25)
+
+
+def test_in_a_first_window_a_learned_state_has_the_slopes_gradient():
+    # No gradient of this problem depends on x: the first order is exact.
+    problem = Slope([0.5, 1.0, 3.0], [1.0, -2.0, 0.7])
+    adjoint, tape = (
+        first_window(mixed(b), problem).meta_gradient
+        for b in ("adjoint", "tape")
+    )
+    expected = central_gradient(
+        lambda w: first_window(mixed(), problem, w).meta_loss,
+        LearnedStart(0.1, 0.5, 0.3, **F64).meta_params().numpy(),
+    )
+    np.testing.assert_allclose(adjoint, tape, rtol=1e-12)
+    np.testing.assert_allclose(adjoint, expected, rtol=1e-8)
+    assert abs(expected[2]) > 0.01
+
+
+@pytest.mark.parametrize("backward", ["adjoint", "tape"])
+def test_in_a_second_window_a_learned_state_has_no_gradient(backward):
+    gradient = first_window(mixed(backward), NOISY, count=2).meta_gradient
+    assert gradient[2].numpy() == 0.0
+    assert np.abs(gradient[:2]).min() > 1e-3
+
+
+@pytest.mark.parametrize("backward", ["adjoint", "tape"])
+def test_a_mixed_episode_keeps_the_learners_memory(backward):
+    estimator = mixed(backward, keep_memory=True)
+    assert estimator.keep_memory
+    assert not mixed(backward).keep_memory
+    cell = LearnedStart(**F64)
+    memory = cell.get_initial_state(NOISY.layout)._replace(
+        velocity=tf.constant([1.0, 2.0, 3.0], tf.float64)
+    )
+    carry = estimator.start(
+        cell, NOISY, SEED, EpisodeContext(tf.constant(50), memory)
+    )
+    np.testing.assert_array_equal(
+        carry.states.learner.velocity, [1.0, 2.0, 3.0]
+    )
+    # The auxiliaries begin afresh, with the probability of this episode.
+    assert not carry.states.auxiliaries[1].first_moment.numpy().any()
+    np.testing.assert_allclose(carry.states.probability, 0.125)
+    estimate = first_window(estimator, NOISY, memory=memory)
+    assert estimate.meta_gradient[2].numpy() == 0.0
+
+
+def test_a_mixed_episode_without_the_memory_it_keeps_is_refused():
+    with pytest.raises(ValueError, match=r"Received: EpisodeContext.memory"):
+        first_window(mixed(keep_memory=True), NOISY)
+
+
+def test_a_learner_without_a_state_has_nothing_to_keep():
+    cell = LearnableSGD(0.1, **F64)
+    (kept,), _ = windows(mixed(keep_memory=True), cell, NOISY)
+    (plain,), _ = windows(mixed(), cell, NOISY)
+    for a, b in zip(kept, plain, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_learner_that_looks_ahead_is_measured_apart():
+    cell = Ahead(**F64)
+    with pytest.raises(ValueError, match="Received: objective='minibatch'"):
+        windows(mixed(), cell, NOISY)
+    (adjoint,), _ = windows(mixed(objective="window"), cell, NOISY)
+    (tape,), _ = windows(mixed("tape", objective="window"), cell, NOISY)
+    for a, b in zip(adjoint, tape, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-11)
 
 
 # What is refused

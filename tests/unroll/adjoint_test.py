@@ -3,16 +3,22 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from support.closed_form import DiagonalQuadratic
+from support.closed_form import DiagonalQuadratic, NoisyQuadratic, Slope
 from support.execution import assert_same_everywhere
+from support.numerical import central_gradient
 from support.small_problem import FIXTURE, SmallProblem, relative_error
-from support.toy_cells import LearnableMomentum, WeightDecay
+from support.toy_cells import LearnableMomentum, LearnedStart, WeightDecay
 
 from l2o_tf.core import seeds
+from l2o_tf.estimators.base import EpisodeContext
 from l2o_tf.estimators.tbptt import TruncatedBackpropagation
 from l2o_tf.learned.dm import DMLSTM
 from l2o_tf.learned.learnable_sgd import LearnableSGD
-from l2o_tf.unroll.adjoint import cell_adjoint
+from l2o_tf.unroll.adjoint import (
+    cell_adjoint,
+    initial_state_gradient,
+    with_initial_gradient,
+)
 from l2o_tf.unroll.carry import start_episode
 from l2o_tf.unroll.engine import unroll
 
@@ -158,3 +164,155 @@ def test_the_gradient_flows_through_the_state_between_steps():
     a = np.sum(0.5**age * g)
     slope = np.sum(age[:-1] * 0.5 ** (age[:-1] - 1.0) * g[:-1])
     np.testing.assert_allclose(gradient, [-a, -0.1 * slope], rtol=1e-12)
+
+
+# Initial states that are learned
+
+CURVATURE, START = [0.5, 1.0, 3.0], [1.0, -2.0, 0.7]
+NOISY = NoisyQuadratic(CURVATURE, START)
+both_backwards = pytest.mark.parametrize("backward", ["adjoint", "tape"])
+
+
+def learned_start():
+    return LearnedStart(0.1, 0.5, 0.3, dtype="float64")
+
+
+def window(estimator, problem, weights=None, count=1, memory=()):
+    """Run windows of an episode from given weights; return the last one's."""
+    cell = learned_start()
+    weights = cell.meta_params() if weights is None else tf.constant(weights)
+    context = EpisodeContext(tf.constant(0), memory)
+    carry = estimator.start(cell, problem, SEED, context, weights)
+    for _ in range(count):
+        estimate, carry = estimator.estimate(cell, problem, weights, carry)
+    return estimate
+
+
+def test_in_a_first_window_a_learned_state_has_the_same_gradient_both_ways():
+    adjoint, tape = (
+        window(TruncatedBackpropagation(LENGTH, backward=b), NOISY)
+        for b in ("adjoint", "tape")
+    )
+    np.testing.assert_allclose(
+        adjoint.meta_gradient, tape.meta_gradient, rtol=1e-12
+    )
+    assert abs(adjoint.meta_gradient[2]) > 0.1
+
+
+@both_backwards
+def test_in_a_first_window_a_learned_state_has_the_slopes_gradient(backward):
+    # No gradient of this problem depends on x: the first order is exact.
+    problem = Slope(CURVATURE, START)
+    estimator = TruncatedBackpropagation(LENGTH, backward=backward)
+    expected = central_gradient(
+        lambda w: window(estimator, problem, w).meta_loss,
+        learned_start().meta_params().numpy(),
+    )
+    actual = window(estimator, problem).meta_gradient
+    np.testing.assert_allclose(actual, expected, rtol=1e-8)
+    assert abs(expected[2]) > 0.01
+
+
+def test_with_second_derivatives_it_has_the_slopes_gradient_anywhere():
+    estimator = TruncatedBackpropagation(LENGTH, second_derivatives=True)
+    expected = central_gradient(
+        lambda w: window(estimator, NOISY, w).meta_loss,
+        learned_start().meta_params().numpy(),
+    )
+    actual = window(estimator, NOISY).meta_gradient
+    np.testing.assert_allclose(actual, expected, rtol=1e-8)
+    assert abs(expected[2]) > 0.01
+
+
+@both_backwards
+def test_in_a_second_window_a_learned_state_has_no_gradient(backward):
+    estimator = TruncatedBackpropagation(LENGTH, backward=backward)
+    gradient = window(estimator, NOISY, count=2).meta_gradient.numpy()
+    assert gradient[2] == 0.0
+    assert np.abs(gradient[:2]).min() > 1e-3
+
+
+@both_backwards
+def test_a_memory_in_place_of_a_learned_state_gives_it_no_gradient(backward):
+    estimator = TruncatedBackpropagation(
+        LENGTH, backward=backward, keep_memory=True
+    )
+    memory = learned_start().get_initial_state(NOISY.layout)
+    kept = window(estimator, NOISY, memory=memory)
+    plain = window(TruncatedBackpropagation(LENGTH, backward=backward), NOISY)
+    np.testing.assert_array_equal(kept.meta_loss, plain.meta_loss)
+    np.testing.assert_allclose(
+        kept.meta_gradient[:2], plain.meta_gradient[:2], rtol=1e-12
+    )
+    assert kept.meta_gradient[2].numpy() == 0.0
+    assert abs(plain.meta_gradient[2]) > 0.1
+
+
+def test_the_states_cotangents_are_those_of_the_velocity():
+    # u_t = -eta a_t, cotangent 1 per step: d L / d a_0 = -eta sum_t mu^(t+1).
+    cell = learned_start()
+    inputs, states = recorded_window(cell, NOISY)
+    _, d_states = cell_adjoint(
+        cell,
+        weights_of(cell),
+        inputs,
+        states,
+        LENGTH,
+        lambda t, inputs, update, none: (tf.ones_like(update), none),
+        (),
+    )
+    (velocity,) = d_states  # the count is an int: nothing passes through it
+    expected = -0.1 * np.sum(0.5 ** np.arange(1, LENGTH + 1))
+    np.testing.assert_allclose(velocity, np.full(3, expected), rtol=1e-12)
+
+
+@pytest.mark.parametrize("step", [0, 1, LENGTH])
+def test_cotangents_reach_the_weights_at_the_episodes_start_only(step):
+    cell = learned_start()
+    carry = start_episode(cell, NOISY, SEED)._replace(step=tf.constant(step))
+    d_velocity = tf.constant([1.0, 2.0, 4.0], tf.float64)
+    rule, start = initial_state_gradient(
+        cell, NOISY, weights_of(cell), carry, [d_velocity]
+    )
+    np.testing.assert_array_equal(rule, [0.0, 0.0])
+    assert start.numpy() == (7.0 if step == 0 else 0.0)
+
+
+@pytest.mark.parametrize("step", [0, 3])
+def test_a_state_that_depends_on_the_weights_has_the_same_numbers(step):
+    cell = learned_start()
+    carry = start_episode(cell, NOISY, SEED)._replace(step=tf.constant(step))
+    # A state that the weights do not give: it has moved on.
+    moved = carry._replace(
+        states=carry.states._replace(velocity=carry.params * 5.0)
+    )
+    weights = weights_of(cell)
+    with tf.GradientTape() as tape:
+        tape.watch(weights)
+        attached = with_initial_gradient(cell, NOISY, weights, moved)
+        total = tf.reduce_sum(attached.states.velocity)
+    for a, b in zip(
+        tf.nest.flatten(attached), tf.nest.flatten(moved), strict=True
+    ):
+        np.testing.assert_array_equal(a, b)
+    _, start = tape.gradient(total, weights)
+    assert start.numpy() == (3.0 if step == 0 else 0.0)
+
+
+def test_gradients_of_a_learned_state_agree_everywhere():
+    cell = LearnedStart()
+    problem = NoisyQuadratic(CURVATURE, START, "float32")
+    estimators = [
+        TruncatedBackpropagation(3, backward=b) for b in ("adjoint", "tape")
+    ]
+
+    def gradients(weights):
+        carry = start_episode(
+            cell, problem, SEED, cell.meta_layout.split(weights)
+        )
+        return [
+            e.estimate(cell, problem, weights, carry)[0].meta_gradient
+            for e in estimators
+        ]
+
+    assert_same_everywhere(gradients, cell.meta_params(), rtol=1e-5, atol=1e-6)

@@ -6,7 +6,6 @@ import math
 import gin
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from l2o_tf.core import seeds
 from l2o_tf.unroll.random_windows import LongTail, RandomWindows
@@ -65,10 +64,6 @@ def test_a_tail_without_room_is_a_constant():
     assert LongTail(100.0, 8, 8).draw(SEED, 5) == (8,) * 5
 
 
-def test_twelve_scales_leave_out_one_in_160_000():
-    assert math.exp(12.0) == pytest.approx(160_000, rel=0.02)
-
-
 def test_the_same_seed_draws_the_same_numbers_and_another_others():
     tail = LongTail(50.0, 50, NEVER)
     first, again, other = (tail.draw(seeds.make_seed(s), 40) for s in (1, 1, 2))
@@ -114,17 +109,22 @@ def test_windows_are_within_their_bounds():
     assert abs(np.mean(lengths) - 15) < 4.5 * error + 0.05
 
 
-def test_windows_of_one_episode_differ_and_do_not_tell_their_number():
-    schedule = RandomWindows(LongTail(1e-3, 6, 6), LongTail(50.0, 50, 650), 10)
+def test_windows_of_one_episode_differ():
+    schedule = RandomWindows(LongTail(1.0, 6, 6), LongTail(50.0, 50, 650), 10)
     lengths = schedule.window_lengths(ScheduleState(), SEED)
     assert len(lengths) == 6
     assert len(set(lengths)) > 3
-    # A first number that followed from the count would always be the same.
-    first = {
-        schedule.window_lengths(ScheduleState(), seeds.fold_in(SEED, i))[0]
-        for i in range(20)
-    }
-    assert len(first) > 10
+
+
+def test_the_number_of_windows_does_not_tell_the_length_of_the_first():
+    # The same law for both: the same draw would make them equal.
+    tail = LongTail(20.0, 1, 400)
+    schedule, state = RandomWindows(tail, tail, 10), ScheduleState()
+    episodes = [
+        schedule.window_lengths(state, seeds.fold_in(SEED, i))
+        for i in range(40)
+    ]
+    assert sum(len(e) == e[0] for e in episodes) < 8
 
 
 def test_the_horizon_is_that_of_the_longest_episode():
@@ -209,10 +209,3 @@ def test_random_windows_refuse_what_is_out_of_range(argument, value):
     with pytest.raises(ValueError, match="Received: ") as caught:
         RandomWindows(**arguments)
     assert f"Received: {argument}={value!r}." in str(caught.value)
-
-
-def test_the_largest_possible_draw_is_not_above_the_maximum():
-    # The smallest uniform number is 2^-24: E is at most 24 ln 2 scales.
-    smallest = -tf.math.log(tf.constant(2.0**-24))
-    assert float(smallest) == pytest.approx(16.64, abs=0.01)
-    assert drawn(LongTail(1.0, 1, NEVER)).max() <= 1 + 17
