@@ -20,8 +20,10 @@ from tensorboard.backend.event_processing.event_file_loader import (
 )
 
 from l2o_tf import cli, train
+from l2o_tf.datasets.embedded import load_mnist_subset
 from l2o_tf.learned.weights import load_cell
 from l2o_tf.meta_training.summary import check_same_data
+from l2o_tf.optimizees import collection
 from l2o_tf.optimizees.quadratics import Quadratic
 from l2o_tf.runtime import atomic
 from l2o_tf.runtime.run_dir import RunDirectoryError
@@ -101,7 +103,7 @@ def test_the_command_leaves_a_run_directory_and_says_done_the_second_time(
     code, out, err = finish(start(*command, cwd=tmp_path))
     assert code == 0, err
     path = tmp_path / "mine"
-    assert out.startswith("mine: 6 episodes, 12 meta-updates (0 skipped")
+    assert out.startswith("mine: 6 episodes, 12 meta-updates (0 were not")
     assert "Done. The best weights: mine/best/weights.npz" in out
     assert "python -m l2o_tf.evaluate --run_dir=mine" in out
     assert "meta-training: 6/6 episodes" in err
@@ -372,7 +374,7 @@ def test_skipped_updates_and_missing_weights_are_said(
     )
     assert call("Trainer.num_episodes = 2") == 0
     out = capsys.readouterr().out
-    assert "2 episodes, 0 meta-updates (4 skipped as not finite)" in out
+    assert "2 episodes, 0 meta-updates (4 were not finite)" in out
     assert "There are no best weights" in out
 
 
@@ -432,3 +434,40 @@ def test_a_second_interrupt_ends_without_a_traceback(capsys):
 
     assert cli.fail_in_words(interrupted, []) == 130
     assert "Interrupted" in capsys.readouterr().err
+
+
+def test_l2o_scale_meta_runs_on_a_small_ensemble(
+    call, capsys, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(
+        collection, "load_images", lambda name: load_mnist_subset()
+    )
+    code = call(
+        "ensemble.families = ('bowl', 'norm')",
+        "ensemble.episodes_per_problem = 3",
+        "HierarchicalRNN.units = (2, 3, 3)",
+        "windows/LongTail.scale = 0.5",
+        "windows/LongTail.maximum = 3",
+        "steps/LongTail.scale = 1.0",
+        "steps/LongTail.minimum = 1",
+        "steps/LongTail.maximum = 3",
+        "TruncatedBackpropagation.unroll_length = 3",
+        "RandomWindows.validation_horizon = 2",
+        "Trainer.num_episodes = 6",
+        "Trainer.validation_runs = 1",
+        "valid/mlp_orig.objective_size = 500",
+        gin_file=["gin/scale_meta.gin"],
+    )
+    assert code == 0
+    assert "6 episodes" in capsys.readouterr().out
+    episodes = rows(tmp_path / "run", "train")
+    problems = [row["problem"] for row in episodes]
+    assert problems == [problems[0]] * 3 + [problems[3]] * 3
+    assert {name.partition("/")[0] for name in problems} <= {"bowl", "norm"}
+    assert all(1 <= int(row["horizon"]) <= 9 for row in episodes)
+    (validation,) = rows(tmp_path / "run", "validation")
+    assert validation["verdict"] == "save"
+    cell, facts = load_cell(tmp_path / "run" / "best" / "weights.npz")
+    assert cell.units == (2, 3, 3)
+    assert facts["config"] == "scale_meta"
+    assert "NOT THE FULL MNIST" in facts["notice"]

@@ -2,7 +2,11 @@
 
 import gin
 import pytest
-from support.gin_files import FILES, ROOT, named_bindings
+from support.gin_files import FILES, ROOT, SCALE_FILES, named_bindings
+
+from l2o_tf.optimizers.adam import Adam
+from l2o_tf.optimizers.repaired import RepairedGradients
+from l2o_tf.optimizers.rmsprop import RMSProp
 
 
 def test_every_row_of_the_paper_has_its_file():
@@ -18,6 +22,16 @@ def test_every_row_of_the_paper_has_its_file():
         "rnnprop_cl_il.gin",
         "rnnprop_il.gin",
         "rnnprop_lv.gin",
+        "scale.gin",
+        "scale_cl.gin",
+        "scale_cl_il.gin",
+        "scale_cl_il_released.gin",
+        "scale_cl_released.gin",
+        "scale_il.gin",
+        "scale_il_released.gin",
+        "scale_meta.gin",
+        "scale_released.gin",
+        "scale_self_improving.gin",
     ]
 
 
@@ -62,9 +76,24 @@ def test_one_binding_seeds_the_weights_and_the_training(file, seed, built):
     assert trainer.seed == trainer.cell.seed == seed
 
 
-@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("file", [f for f in FILES if f not in SCALE_FILES])
 def test_the_meta_optimizer_is_tf1s_adam(file, built):
     adam = built(file).meta_optimizer
+    assert isinstance(adam, Adam)
     rate = 1e-4 if file == "rnnprop_lv.gin" else 1e-3
     assert adam.learning_rate == rate
     assert (adam.beta_1, adam.beta_2, adam.epsilon) == (0.9, 0.999, 1e-8)
+
+
+@pytest.mark.parametrize("file", SCALE_FILES)
+def test_l2o_scales_meta_optimizer_is_tf1s_rmsprop_on_repaired_gradients(
+    file, built
+):
+    repaired = built(file).meta_optimizer
+    assert isinstance(repaired, RepairedGradients)
+    assert repaired.bound == 1e4
+    rmsprop = repaired.optimizer
+    assert isinstance(rmsprop, RMSProp)
+    assert (rmsprop.learning_rate, rmsprop.decay) == (1e-6, 0.9)
+    assert (rmsprop.momentum, rmsprop.epsilon) == (0.0, 1e-20)
+    assert rmsprop.initial_mean_square == 1.0
