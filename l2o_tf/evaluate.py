@@ -8,9 +8,10 @@ For example:
 
   python -m l2o_tf.evaluate --weights=weights.npz --seeds=0,1,2 \
       --optimizee=mlp_orig,mlp_relu,mlp_deeper --output_dir=curves
-      runs a weights file on three problems; an .npz file or one of the
-      authors' released pickles, as dm_cl/cw.l2l-0, which is only read, never
-      executed.
+      runs a weights file on three problems; an .npz file or one that the
+      authors released: a pickle, as dm_cl/cw.l2l-0, which is only read, never
+      executed, or L2O-Scale's TensorFlow checkpoint, as hess_cl_mt/model.ckpt-0
+      or its directory.
 
   python -m l2o_tf.evaluate --optimizer=adam --learning_rate=0.003 \
       --output_dir=runs/dm_cl/curves
@@ -60,7 +61,9 @@ def define_flags() -> None:
         "run_dir", None, "A training run, whose best weights are evaluated."
     )
     flags.DEFINE_string(
-        "weights", None, "A weights file: .npz, or a released one (.l2l-0)."
+        "weights",
+        None,
+        "A weights file: .npz, or a released one (.l2l-0, model.ckpt-0).",
     )
     flags.DEFINE_enum(
         "optimizer",

@@ -5,10 +5,11 @@ r"""Turn released weights into weights files of this package.
 
 writes weights/dm.npz and weights/rnnprop.npz, each with the name of the cell,
 its arguments, and the name and SHA-256 of the file it was made from. It takes
-the pickles of Chen et al. (2020) and plain .npz files with the same arrays;
-nothing of a pickle is executed. A pickle's result has the name of its folder,
-for the released ones are all called cw.l2l-0 or rp.l2l-0. The package is to be
-installed, or PYTHONPATH=. to be set.
+the pickles of Chen et al. (2020), their TensorFlow checkpoint of L2O-Scale
+(model.ckpt-0), and plain .npz files with the same arrays; nothing of a pickle
+is executed. The result of a pickle or a checkpoint has the name of its folder,
+for the released ones are all called cw.l2l-0, rp.l2l-0 or model.ckpt-0. The
+package is to be installed, or PYTHONPATH=. to be set.
 """
 
 from __future__ import annotations
@@ -19,7 +20,13 @@ import pathlib
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
+from l2o_tf.interop.released_checkpoint import (
+    checkpoint_files,
+    is_released_checkpoint,
+    load_released_checkpoint,
+)
 from l2o_tf.interop.released_weights import (
     is_pickle,
     load_released,
@@ -31,6 +38,7 @@ from l2o_tf.runtime.arrays import format_of
 from l2o_tf.runtime.atomic import make_folder
 
 SOURCE = "converted from the released weights of Chen et al. 2020"
+INITIAL = "practically the random initialisation"
 
 
 def choose_outputs(
@@ -58,19 +66,42 @@ def choose_outputs(
     return outputs
 
 
-def read(path: pathlib.Path) -> OptimizerCell:
+def read(path: pathlib.Path) -> tuple[OptimizerCell, dict[str, Any]]:
     """Rebuild the optimizer of a released file.
+
+    Returns:
+        `(cell, facts)`, the facts being JSON that says what the weights are.
 
     Raises:
         ValueError: if it is already a weights file of this package, or as
             `load_released`.
     """
-    if not is_pickle(path) and format_of(path) is not None:
+    facts: dict[str, Any] = {"source": SOURCE, "file": path.name}
+    if is_pickle(path):
+        return load_released(path), facts | _digest([path])
+    if is_released_checkpoint(path):
+        checkpoint = load_released_checkpoint(path)
+        facts |= _digest(checkpoint_files(path))
+        facts["global_step"] = checkpoint.global_step
+        if checkpoint.is_initial:
+            facts["notice"] = (
+                f"{INITIAL} after {checkpoint.global_step} meta-updates"
+            )
+        return checkpoint.cell, facts
+    if format_of(path) is not None:
         raise ValueError(
             "The file is one of this package's own, so there is nothing to "
             f"convert. Received: path={str(path)!r}."
         )
-    return load_released(path)
+    return load_released(path), facts | _digest([path])
+
+
+def _digest(files: Sequence[pathlib.Path]) -> dict[str, str]:
+    """Return the SHA-256 of the files' bytes, one after the other."""
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(path.read_bytes())
+    return {"sha256": digest.hexdigest()}
 
 
 def convert(
@@ -86,19 +117,17 @@ def convert(
         OSError: if a file cannot be written.
     """
     outputs = choose_outputs(inputs, folder, overwrite)
-    cells = [read(path) for path in inputs]
+    contents = [read(path) for path in inputs]
     make_folder(folder)
     lines = []
-    for path, cell, output in zip(inputs, cells, outputs, strict=True):
-        facts = {
-            "source": SOURCE,
-            "file": path.name,
-            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        }
+    for path, (cell, facts), output in zip(
+        inputs, contents, outputs, strict=True
+    ):
         save_weights(output, cell, cell.meta_params(), facts)
         lines.append(
             f"{path} -> {output}: {type(cell).__name__}, "
             f"{cell.meta_layout.size:,} weights"
+            + (f"; {facts['notice']}" if "notice" in facts else "")
         )
     return lines
 
@@ -110,7 +139,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "inputs", nargs="+", type=pathlib.Path, help=".l2l-0 or plain .npz"
+        "inputs",
+        nargs="+",
+        type=pathlib.Path,
+        help=".l2l-0, TensorFlow checkpoint or plain .npz",
     )
     parser.add_argument("--output_dir", required=True, type=pathlib.Path)
     parser.add_argument(

@@ -12,6 +12,9 @@ need:
    and dill's functions, which the files name, are never reached;
 3. what it made must be a dict of dicts of finite float32 arrays.
 
+L2O-Scale's are a checkpoint of TensorFlow, see released_checkpoint.py;
+`load_released` takes both.
+
 The tests read pickles that were rebuilt opcode by opcode from a description of
 the released files, and compare their arrays with the released ones; the files
 themselves were not at hand.
@@ -35,6 +38,11 @@ from typing import Any
 import numpy as np
 
 from l2o_tf.interop.pickle_stand_ins import GLOBALS, Array, StandIn
+from l2o_tf.interop.released_checkpoint import (
+    is_released_checkpoint,
+    is_tensorflow_checkpoint,
+    load_released_checkpoint,
+)
 from l2o_tf.learned.weights import cell_from_arrays, load_cell
 from l2o_tf.optimizers.base import OptimizerCell
 from l2o_tf.runtime.arrays import CheckpointError, DamagedFileError
@@ -194,24 +202,32 @@ def is_pickle(path: str | pathlib.Path) -> bool:
 def model_name(path: str | pathlib.Path) -> str:
     """Return what to call the optimizer whose weights a file has.
 
-    The file's name without its ending; of a pickle its folder's name, for the
-    released ones are called `dm/cw.l2l-0`, `dm_cl/cw.l2l-0` and so on.
+    The file's name without its ending; of a pickle or a TensorFlow checkpoint
+    its folder's name, for the released ones are called `dm/cw.l2l-0`,
+    `dm_cl/cw.l2l-0` and so on.
     """
-    path = pathlib.Path(path)
-    return path.resolve().parent.name if is_pickle(path) else path.stem
+    path = pathlib.Path(path).resolve()
+    if is_pickle(path):
+        return path.parent.name
+    if is_tensorflow_checkpoint(path):
+        return path.name if path.is_dir() else path.parent.name
+    return path.stem
 
 
 def load_released(path: str | pathlib.Path) -> OptimizerCell:
-    """Rebuild a learned optimizer from a file of weights of either kind.
+    """Rebuild a learned optimizer from a file of weights of any kind.
 
     Args:
-        path: an `.l2l` file of the released program, or an `.npz` file as
-            `learned.weights.load_cell` takes it.
+        path: an `.l2l` file of the released program; the checkpoint of
+            L2O-Scale as `load_released_checkpoint` takes it; or an `.npz`
+            file as `learned.weights.load_cell` takes it.
 
     Raises:
-        CheckpointError: as `read_pickle` and `load_cell`, or if the arrays
-            are of no known cell.
+        CheckpointError: as `read_pickle`, `load_released_checkpoint` and
+            `load_cell`, or if the arrays are of no known cell.
     """
     if is_pickle(path):
         return cell_from_arrays(read_pickle(path), path)
+    if is_released_checkpoint(path):
+        return load_released_checkpoint(path).cell
     return load_cell(path)[0]

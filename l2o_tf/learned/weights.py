@@ -7,6 +7,7 @@ A weights file is an .npz with one array per weight, named by its path
 from __future__ import annotations
 
 import pathlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -98,19 +99,32 @@ def cell_from_arrays(
     """Build the named cell whose default arguments give just these arrays.
 
     Args:
-        arrays: one per weight, by its path in the cell ("lstm_1/w_gates").
+        arrays: one per weight, by its path in the cell ("lstm_1/w_gates",
+            "hierarchical_rnn/update_weights").
         path: where they come from, for the message.
 
     Raises:
         CheckpointError: if no cell of `LEARNED_CELLS` has exactly these names
             and shapes.
     """
-    candidates = [kind() for kind in LEARNED_CELLS.values()]
+    candidates = [
+        kind(name=_plain_name(word)) for word, kind in LEARNED_CELLS.items()
+    ]
     for cell in candidates:
         if _fits(cell, arrays):
             _assign(cell, arrays)
             return cell
     raise CheckpointError(_mismatch(path, arrays, candidates))
+
+
+def _plain_name(kind: str) -> str:
+    """Return Keras' name for the first object of a class, in snake case.
+
+    A weight that a cell holds itself has it in its path; for later objects
+    Keras appends a number.
+    """
+    words = re.sub(r"([a-z])([A-Z])", r"\1_\2", kind)
+    return re.sub(r"([A-Z])([A-Z][a-z])", r"\1_\2", words).lower()
 
 
 def _shapes(cell: OptimizerCell) -> dict[str, tuple[int, ...]]:

@@ -6,6 +6,7 @@ import tensorflow as tf
 from support.cells import feed
 from support.small_problem import DM_ARRAYS, FIXTURE
 
+from l2o_tf.learned.collection import LEARNED_CELLS
 from l2o_tf.learned.dm import DMLSTM
 from l2o_tf.learned.learnable_sgd import LearnableSGD
 from l2o_tf.learned.rnnprop import RNNprop
@@ -143,7 +144,7 @@ def test_weights_of_an_unknown_cell_are_refused(path):
     )
     with pytest.raises(CheckpointError, match="cell='Transformer'") as caught:
         load_cell(path)
-    assert "Known: DMLSTM, RNNprop, LearnableSGD" in str(caught.value)
+    assert "Known: DMLSTM, RNNprop, HierarchicalRNN" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -216,3 +217,19 @@ def test_facts_must_be_json(path):
     with pytest.raises(ValueError, match="Received: metadata"):
         save_weights(path, cell, cell.meta_params(), {"x": tf.constant(1)})
     assert not path.exists()
+
+
+@pytest.mark.parametrize("kind", LEARNED_CELLS.values(), ids=LEARNED_CELLS)
+def test_plain_arrays_find_every_cell_whatever_was_built_before(kind):
+    first = kind()  # so that the next one is not Keras' first of its class
+    scope = first.name
+    plain = scope.rstrip("0123456789").rstrip("_")
+    arrays = {
+        v.path.replace(f"{scope}/", f"{plain}/"): v.numpy() + 0.5
+        for v in first.trainable_variables
+    }
+    cell = cell_from_arrays(arrays, "plain.npz")
+    assert type(cell) is kind
+    np.testing.assert_array_equal(
+        cell.meta_params(), first.meta_params().numpy() + 0.5
+    )

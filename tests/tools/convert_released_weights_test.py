@@ -5,6 +5,14 @@ import hashlib
 import convert_released_weights
 import numpy as np
 import pytest
+from support.hierarchical import flat_weights
+from support.released_checkpoints import (
+    DATA,
+    NAME,
+    by_variable,
+    random_arrays,
+    save_checkpoint,
+)
 from support.released_pickles import released_pickle
 
 from l2o_tf.learned.dm import DMLSTM
@@ -54,6 +62,48 @@ def test_each_file_is_converted_and_named(released, tmp_path, capsys):
             "file": source.name,
             "sha256": hashlib.sha256(source.read_bytes()).hexdigest(),
         }
+
+
+@pytest.mark.parametrize("kind", ["checkpoint", "npz"])
+def test_the_checkpoint_of_l2o_scale_is_converted(kind, tmp_path, capsys):
+    arrays = random_arrays()
+    if kind == "npz":
+        source = tmp_path / "scale.npz"
+        np.savez(source, **arrays)
+        files = [source]
+    else:
+        source = tmp_path / "scale" / NAME
+        save_checkpoint(source.parent, by_variable(arrays))
+        files = [source.with_name(DATA), source.with_name(f"{NAME}.index")]
+    folder = tmp_path / "new"
+    arguments = [str(source), f"--output_dir={folder}"]
+    assert convert_released_weights.main(arguments) == 0
+    output = folder / "scale.npz"
+    assert capsys.readouterr().out == (
+        f"{source} -> {output}: HierarchicalRNN, 8,349 weights\n"
+    )
+    cell, facts = load_cell(output)
+    np.testing.assert_array_equal(
+        cell.meta_params(), flat_weights(cell, by_variable(arrays), "")
+    )
+    content = b"".join(path.read_bytes() for path in files)
+    assert facts == {
+        "source": "converted from the released weights of Chen et al. 2020",
+        "file": source.name,
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "global_step": 17,
+    }
+
+
+def test_an_untrained_checkpoint_is_called_so(tmp_path, shared_dir, capsys):
+    source = shared_dir / "weights" / "l2o_scale_cl_il.npz"
+    arguments = [str(source), f"--output_dir={tmp_path}"]
+    assert convert_released_weights.main(arguments) == 0
+    notice = "practically the random initialisation after 6 meta-updates"
+    assert capsys.readouterr().out.endswith(f"8,349 weights; {notice}\n")
+    _, facts = load_cell(tmp_path / source.name)
+    assert facts["global_step"] == 6
+    assert facts["notice"] == notice
 
 
 def test_existing_files_are_replaced_only_when_asked(
