@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 import platform
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -113,6 +116,36 @@ def memory_growth(make: Callable[[], Callable[[], Any]]) -> dict[str, int]:
     if tf.config.list_physical_devices("GPU"):
         growth["gpu_bytes"] = peaks[1] - on_gpu
     return growth
+
+
+def measure_in_child(
+    name: str, script: str, arguments: Sequence[str]
+) -> dict[str, int]:
+    """Let a fresh process measure its memory.
+
+    Args:
+        name: what is measured, for the message.
+        script: the path of a program that prints `memory_growth` last, as JSON.
+        arguments: its command line.
+
+    Returns:
+        What it printed.
+
+    Raises:
+        RuntimeError: if that process fails, with what it said.
+    """
+    command = [sys.executable, str(pathlib.Path(script).resolve()), *arguments]
+    # The child finds the package where this process did.
+    paths = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    child = subprocess.run(
+        command, env=os.environ | paths, capture_output=True, text=True
+    )
+    if child.returncode:
+        raise RuntimeError(
+            f"The memory of {name} could not be measured: the process ended "
+            f"with code {child.returncode}, saying\n{child.stderr[-2000:]}"
+        )
+    return json.loads(child.stdout.splitlines()[-1])
 
 
 def facts() -> dict[str, Any]:

@@ -14,8 +14,6 @@ from l2o_tf.learned.dm import DMLSTM
 UNITS = {"train": "s/window", "eval": "s/step"}
 """What one unit of each task is."""
 
-_MEMORY = ("peak_rss_bytes", "gpu_bytes")
-
 
 def product_flop(num_coordinates: int) -> int:
     """Count the operations of one step's matrix products.
@@ -90,24 +88,30 @@ def summarise(
     return results
 
 
+def memory_cells(row: Mapping[str, Any]) -> list[str]:
+    """Word the MiB of a row, "-" for what was not measured."""
+    memory = row.get("memory", {})
+    return [
+        f"{memory[key] / 2**20:.0f}" if key in memory else "-"
+        for key in ("peak_rss_bytes", "gpu_bytes")
+    ]
+
+
 def _cells(name: str, row: Mapping[str, Any]) -> list[str]:
     seconds, speed = row["seconds_per_unit"], row["speed_over_yardstick"]
-    memory = row.get("memory", {})
     return [
         name,
         *(f"{seconds[key]:.4g}" for key in ("median", "q1", "q3")),
         f"{speed['median']:.2f}",
         f"{row['compile_seconds']:.1f}",
-        *(
-            f"{memory[key] / 2**20:.0f}" if key in memory else "-"
-            for key in _MEMORY
-        ),
+        *memory_cells(row),
         f"{row['useful_flop_per_s'] / 1e9:.2f}",
         f"{row['share_of_product_rate']:.1%}",
     ]
 
 
-def _aligned(lines: Sequence[Sequence[str]]) -> str:
+def aligned(lines: Sequence[Sequence[str]]) -> str:
+    """Align columns: the first to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(
@@ -130,5 +134,5 @@ def table(results: Mapping[str, Mapping[str, Any]]) -> str:
             if row["unit"] == unit
         ]
         if lines:
-            blocks.append(_aligned([header, *lines]))
+            blocks.append(aligned([header, *lines]))
     return "\n\n".join(blocks)

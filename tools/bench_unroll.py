@@ -46,17 +46,16 @@ import argparse
 import datetime
 import json
 import os
-import pathlib
-import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import bench_machine
 import bench_report
+from bench_flags import new_file, positive
 from bench_variants import VARIANTS, Sizes, make_run, measure_times
 
-from l2o_tf.core import checks, seeds
+from l2o_tf.core import seeds
 from l2o_tf.optimizees.collection import OPTIMIZEES, named_optimizee
 from l2o_tf.runtime import atomic
 
@@ -70,20 +69,9 @@ def measure_memory(name: str, optimizee: str, sizes: Sizes) -> dict[str, int]:
     Raises:
         RuntimeError: if that process fails, with what it said.
     """
-    command = [sys.executable, str(pathlib.Path(__file__).resolve())]
-    command += [f"--only={name}", f"--optimizee={optimizee}"]
-    command += [f"--{key}={size}" for key, size in sizes._asdict().items()]
-    # The child finds the package where this process did.
-    paths = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    child = subprocess.run(
-        command, env=os.environ | paths, capture_output=True, text=True
-    )
-    if child.returncode:
-        raise RuntimeError(
-            f"The memory of {name} could not be measured: the process ended "
-            f"with code {child.returncode}, saying\n{child.stderr[-2000:]}"
-        )
-    return json.loads(child.stdout.splitlines()[-1])
+    arguments = [f"--only={name}", f"--optimizee={optimizee}"]
+    arguments += [f"--{key}={size}" for key, size in sizes._asdict().items()]
+    return bench_machine.measure_in_child(name, __file__, arguments)
 
 
 def _measure_here(name: str, optimizee: str, sizes: Sizes) -> None:
@@ -127,7 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     ):
         add(
             f"--{name}",
-            type=_positive,
+            type=positive,
             default=default,
             metavar="INT",
             help=f"{text} (default: {default})",
@@ -136,30 +124,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--data_dir", help="where tensorflow-datasets lie (TFDS_DATA_DIR)")
     add(
         "--json",
-        type=_new_file,
+        type=new_file,
         metavar="PATH",
         help="also write everything, each sample too, to this file",
     )
     add("--only", choices=VARIANTS, help=argparse.SUPPRESS)
     return parser
-
-
-def _positive(text: str) -> int:
-    try:
-        return checks.positive_int("value", int(text))
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"must be a positive int. Received: {text!r}"
-        ) from None
-
-
-def _new_file(text: str) -> pathlib.Path:
-    path = pathlib.Path(text)
-    if path.is_dir() or not path.parent.is_dir():
-        raise argparse.ArgumentTypeError(
-            f"must be a file in a folder that exists. Received: {text!r}"
-        )
-    return path
 
 
 def _with_yardsticks(names: Sequence[str]) -> list[str]:
