@@ -9,7 +9,7 @@ from l2o_tf.core import checks, seeds
 from l2o_tf.core.layout import Layout
 from l2o_tf.core.types import Seed, Vector
 from l2o_tf.datasets.tabular import Table
-from l2o_tf.optimizees.mlp import ACTIVATIONS
+from l2o_tf.optimizees.mlp import ACTIVATIONS, dense_layers
 from l2o_tf.optimizees.tabular import TabularClassifier
 
 
@@ -67,10 +67,4 @@ class DenseClassifier(TabularClassifier):
     def logits(self, params: Vector, features: tf.Tensor) -> tf.Tensor:
         """Compute `[B, classes]` from features `[B, f]`."""
         tensors = self.layout.split(params)
-        activate = ACTIVATIONS[self.activation]
-        hidden = features
-        for i in range(0, len(tensors), 2):
-            hidden = tf.matmul(hidden, tensors[i]) + tensors[i + 1]
-            if i + 2 < len(tensors):
-                hidden = activate(hidden)
-        return hidden
+        return dense_layers(features, tensors, self.activation)

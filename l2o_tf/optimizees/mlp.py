@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import gin
 import tensorflow as tf
@@ -18,6 +19,26 @@ ACTIVATIONS = {
     "relu": tf.nn.relu,
     "tanh": tf.tanh,
 }
+
+
+def dense_layers(
+    rows: tf.Tensor, tensors: Sequence[tf.Tensor], activation: str
+) -> tf.Tensor:
+    """Run dense layers, an activation between each two of them.
+
+    Args:
+        rows: float `[B, features]`.
+        tensors: W_1, b_1, W_2, b_2, ...
+        activation: of `ACTIVATIONS`.
+
+    Returns:
+        `[B, outputs]`, h_{l-1} W_l + b_l of the last layer.
+    """
+    for i in range(0, len(tensors), 2):
+        if i:
+            rows = ACTIVATIONS[activation](rows)
+        rows = tf.matmul(rows, tensors[i]) + tensors[i + 1]
+    return rows
 
 
 @gin.register(module="l2o_tf.optimizees")
@@ -84,11 +105,5 @@ class MLP(ImageClassifier):
 
     def logits(self, params: Vector, images: tf.Tensor) -> tf.Tensor:
         """Compute `[B, classes]` from images `[B, H, W, C]`."""
-        tensors = self.layout.split(params)
-        activate = ACTIVATIONS[self.activation]
-        hidden = tf.reshape(images, [images.shape[0], -1])
-        for i in range(0, len(tensors), 2):
-            hidden = tf.matmul(hidden, tensors[i]) + tensors[i + 1]
-            if i + 2 < len(tensors):
-                hidden = activate(hidden)
-        return hidden
+        rows = tf.reshape(images, [images.shape[0], -1])
+        return dense_layers(rows, self.layout.split(params), self.activation)
