@@ -134,7 +134,8 @@ def chosen_cell() -> tuple[str, OptimizerCell]:
     run = find_run(FLAGS.run_dir)
     if not run.weights.exists():
         raise ValueError(
-            "The run has no weights yet: they come with its first validation. "
+            "The run has no weights yet: they come with its first validation "
+            "whose cost is a number (metrics/validation.csv has the costs). "
             f"Received: run_dir={FLAGS.run_dir!r}. Continue its training."
         )
     return FLAGS.name or run.path.resolve().name, load_released(run.weights)

@@ -103,6 +103,21 @@ class MetaGradientEstimator(abc.ABC):
         """
 
 
+def refuse_looking_ahead(cell: OptimizerCell, what: str) -> None:
+    """Refuse a learner whose gradients are to be taken off the trajectory.
+
+    Raises:
+        ValueError: if the cell looks ahead.
+    """
+    if cell.looks_ahead:
+        raise ValueError(
+            f"{what} takes gradients where other optimizers moved the params, "
+            "not where the learned one looks. Received: "
+            f"cell={type(cell).__name__} with looks_ahead=True. Use one "
+            "without attention."
+        )
+
+
 def split_weights(
     cell: OptimizerCell, meta_params: Vector | None
 ) -> tuple[tf.Tensor, ...] | None:

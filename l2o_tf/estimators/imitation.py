@@ -18,6 +18,7 @@ from l2o_tf.estimators.base import (
     Estimate,
     MetaGradientEstimator,
     check_memory,
+    refuse_looking_ahead,
     split_weights,
 )
 from l2o_tf.optimizees.base import Optimizee
@@ -26,6 +27,8 @@ from l2o_tf.unroll.adjoint import cell_adjoint, initial_state_gradient
 from l2o_tf.unroll.carry import Carry, initial_states, start_episode
 from l2o_tf.unroll.engine import Step, last_loss, unroll
 from l2o_tf.unroll.replay import replay
+
+REDUCTIONS = ("sum", "mean")
 
 
 class ImitationStates(NamedTuple):
@@ -47,13 +50,15 @@ def imitation_window(
     labels: tf.Tensor,
     states: Nest,
     length: int,
+    reduction: str = "sum",
 ) -> tuple[Scalar, tuple[tf.Tensor, ...], list[tf.Tensor], Nest]:
     """Compute the imitation loss of one window, its gradient, and the state.
 
         L = sum_{t < U} 1/2 sum_p (label_{t,p} - u_{t,p})^2 / N
 
-    with u_t what the cell answers to inputs_t, from states s_0; dL/d phi is
-    exact within the window and cut at its start.
+    divided by U if the reduction is "mean", with u_t what the cell answers to
+    inputs_t, from states s_0; dL/d phi is exact within the window and cut at
+    its start.
 
     Args:
         cell: the learned optimizer.
@@ -62,18 +67,22 @@ def imitation_window(
         labels: float `[U, N]`, the updates to imitate.
         states: s_0.
         length: int, U.
+        reduction: "sum" or "mean", over the steps.
 
     Returns:
         `(L, dL/d meta_params, dL/d s_0, s_U)`; the third as `cell_adjoint`
         returns it.
 
     References:
-        Chen et al. 2020, section 4.2; factor of the released program, spec
-        dm_rnnprop.md 6.3.
+        Chen et al. 2020, section 4.2; factors of the released programs: the
+        sum of L2O-DM's, spec dm_rnnprop.md 6.3, the mean of L2O-Scale's, spec
+        l2o_scale.md 5.2.
     """
     updates, before, last = replay(cell, meta_params, inputs, states, length)
     error = updates - labels
     count = tf.cast(tf.shape(error)[1], error.dtype)
+    if reduction == "mean":
+        count *= length
 
     def cotangent(
         t: Scalar, inputs: OptimizerInputs, update: Vector, nothing: tuple[()]
@@ -102,7 +111,8 @@ class ImitationGradient(MetaGradientEstimator):
         teacher_steps: int, k, the teacher's updates per record. Defaults to 1.
         keep_memory: bool, whether the learned optimizer begins with the memory
             of the last run in `EpisodeContext` (the released program's leak)
-            or with a zero state. Defaults to False.
+            or with a fresh state. Defaults to False.
+        reduction: "sum" or "mean", of the loss over the steps of a window.
 
     Raises:
         ValueError: if a number is not a positive int.
@@ -117,11 +127,13 @@ class ImitationGradient(MetaGradientEstimator):
         unroll_length: int,
         teacher_steps: int = 1,
         keep_memory: bool = False,
+        reduction: str = "sum",
     ) -> None:
         self.teacher = teacher
         self.unroll_length = checks.positive_int("unroll_length", unroll_length)
         self.teacher_steps = checks.positive_int("teacher_steps", teacher_steps)
         self.keep_memory = keep_memory
+        self.reduction = checks.one_of("reduction", reduction, REDUCTIONS)
 
     def start(
         self,
@@ -131,7 +143,13 @@ class ImitationGradient(MetaGradientEstimator):
         context: EpisodeContext,
         meta_params: Vector | None = None,
     ) -> Carry:
-        """Begin the teacher's episode; the learner's state is zero or kept."""
+        """Begin the teacher's episode; the learner's state is fresh or kept.
+
+        Raises:
+            ValueError: if the learner looks ahead: the gradients are the
+                teacher's, or if it is to keep a memory it was not given.
+        """
+        refuse_looking_ahead(cell, "Imitation")
         carry = start_episode(self.teacher, optimizee, seed)
         learner = initial_states(
             cell, optimizee, seed, split_weights(cell, meta_params)
@@ -197,6 +215,7 @@ class ImitationGradient(MetaGradientEstimator):
             tf.reduce_sum(labels, axis=1),
             learner,
             length,
+            self.reduction,
         )
         if not self.keep_memory:
             initial = initial_state_gradient(

@@ -161,6 +161,22 @@ class TruncatedBackpropagation(MetaGradientEstimator):
         batch = self._batch(optimizee, first, last=False)
         return optimizee.loss(first.params, first.constants, batch)
 
+    def _last(
+        self, optimizee: Optimizee, carry: Carry, apart: Nest | None
+    ) -> tuple[Scalar, Vector | None]:
+        """Compute f at the window's end, and its gradient if it is needed.
+
+        Where the meta-loss does not look at it, it must not spoil the
+        meta-gradient either: 0 times infinity is not a number.
+        """
+        batch = apart
+        if apart is None:
+            batch = self._batch(optimizee, carry, last=True)
+        point = carry.params, carry.constants, batch
+        if self.meta_loss.needs_last:
+            return optimizee.value_and_gradient(*point)
+        return optimizee.loss(*point), None
+
     def _adjoint(
         self,
         cell: OptimizerCell,
@@ -191,13 +207,7 @@ class TruncatedBackpropagation(MetaGradientEstimator):
             collect=collect,
             capacity=self.unroll_length,
         )
-        last, last_gradient = optimizee.value_and_gradient(
-            carry.params,
-            carry.constants,
-            self._batch(optimizee, carry, last=True)
-            if apart is None
-            else apart,
-        )
+        last, last_slope = self._last(optimizee, carry, apart)
         meta_loss, w = self.meta_loss.value_and_weights(
             _append(losses, last, length),
             self._initial_loss(optimizee, start),
@@ -212,6 +222,9 @@ class TruncatedBackpropagation(MetaGradientEstimator):
             # (1) of unroll/adjoint.py: `later` is the sum over s > t.
             return later, later + w[t] * g
 
+        later = tf.zeros_like(carry.params)
+        if last_slope is not None:
+            later = w[steps] * last_slope
         gradient, d_states = cell_adjoint(
             cell,
             weights,
@@ -219,7 +232,7 @@ class TruncatedBackpropagation(MetaGradientEstimator):
             states,
             steps,
             cotangent,
-            w[steps] * last_gradient,
+            later,
         )
         if not self.keep_memory:
             initial = initial_state_gradient(
@@ -261,8 +274,11 @@ class TruncatedBackpropagation(MetaGradientEstimator):
                 collect=loss,
                 capacity=self.unroll_length,
             )
+            seen = (
+                tf.identity if self.meta_loss.needs_last else tf.stop_gradient
+            )
             last = optimizee.loss(
-                carry.params,
+                seen(carry.params),
                 carry.constants,
                 self._batch(optimizee, carry, last=True)
                 if apart is None
@@ -271,7 +287,11 @@ class TruncatedBackpropagation(MetaGradientEstimator):
             meta_loss = self.meta_loss(
                 _append(losses, last, length), initial_loss, length
             )
-        gradient = tape.gradient(meta_loss, meta_params)
+        gradient = tape.gradient(
+            meta_loss,
+            meta_params,
+            unconnected_gradients=tf.UnconnectedGradients.ZERO,
+        )
         carry = tf.nest.map_structure(tf.stop_gradient, carry)
         return Estimate(gradient, meta_loss, last), carry
 

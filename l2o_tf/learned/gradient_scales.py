@@ -45,6 +45,8 @@ def gradient_scales(
         s_i' = (1 - e_i) (a_i'^2 + 1e-12) + e_i s_i
         G_i = asinh(a_i' / sqrt(s_i' + 1e-16))
 
+    One scale alone does not average: a_1' = g.
+
     A tensor's very first gradient so gives G = asinh(+-1) = +-0.881 at every
     scale, whatever its size.
 
@@ -66,6 +68,8 @@ def gradient_scales(
     scales = state.averages.shape[0]
     decays = _chain(average_decay, scales)
     averages = (1.0 - decays) * gradient + decays * state.averages
+    if scales == 1:
+        averages = gradient[tf.newaxis]
     if chain_mean_square:
         square_decays = _chain(mean_square_decay, scales)
     else:

@@ -28,6 +28,7 @@ from l2o_tf.learned.hierarchical_state import (
 )
 from l2o_tf.learned.hierarchical_switches import Switches
 from l2o_tf.learned.learning_rates import (
+    LOWEST_LOG_RATE,
     check_range,
     clip_straight_through,
     draw_log_rates,
@@ -53,7 +54,7 @@ class HierarchicalRNN(OptimizerCell):
         h_1 = GRU_1(mean over the tensor of [h_0, x], h_1; A_21 h_2)
         D = v_u h_0 + v_g [G_1..G_4];   D <- D / rms of D over the tensor
         decays = sigmoid(v h_0 + b)                         for the next step
-        s = log lr + v_l h_0 + b_l, clipped to +-max_log_learning_rate
+        s = log lr + v_l h_0 + b_l, clipped to [-33, max_log_learning_rate]
         log lr <- lambda log lr + (1 - lambda) s,           lambda = sigmoid(m)
         u = -exp(s + o) D
         h_2 = GRU_2(h_1 of the LAST tensor, h_2)
@@ -91,7 +92,7 @@ class HierarchicalRNN(OptimizerCell):
         learned_initial_state: bool; False: zeros.
         problem_input: "last" or "mean", over the tensors.
         initial_learning_rate_range: (float, float), positive.
-        max_log_learning_rate: positive float.
+        max_log_learning_rate: float above -33. Defaults to 33.
         seed: int, of the initial weights, and of the learning rates of an
             episode without a seed.
         dtype: str, defaults to "float32".
@@ -145,7 +146,7 @@ class HierarchicalRNN(OptimizerCell):
         self.max_log_learning_rate = checks.real(
             "max_log_learning_rate",
             max_log_learning_rate,
-            low=0.0,
+            low=LOWEST_LOG_RATE,
             low_open=True,
         )
         self.seed = seed
@@ -293,11 +294,10 @@ class HierarchicalRNN(OptimizerCell):
         if self.switches.dynamic_output_scale:
             if seed is None:
                 seed = seeds.fold_in(seeds.make_seed(self.seed), 2)
-            bound = self.max_log_learning_rate
             drawn = draw_log_rates(
                 seed, layout, self.initial_learning_rate_range
             )
-            rates = tf.cast(tf.clip_by_value(drawn, -bound, bound), dtype)
+            rates = tf.cast(drawn, dtype)
         return state_type(layout)(
             coordinates=coordinates,
             tensors=tensors,
@@ -308,6 +308,12 @@ class HierarchicalRNN(OptimizerCell):
             log_learning_rate=rates,
             lead=tf.zeros([n if self.switches.attention else 0], dtype),
         )
+
+    def keep_memory(
+        self, fresh: HierarchicalState, old: HierarchicalState
+    ) -> HierarchicalState:
+        """Return the old state; where it looked belongs to the old params."""
+        return old._replace(lead=fresh.lead)
 
     def look_ahead(self, params: Vector, states: HierarchicalState) -> Vector:
         """Return the attended params, or the params."""
@@ -400,9 +406,13 @@ class HierarchicalRNN(OptimizerCell):
         rate = tf.ones_like(rates)
         if on.dynamic_output_scale:
             proposed = clip_straight_through(
+                # The change first: added one by one, both may be lost.
                 rates
-                + _product(self.learning_rate_weights, hidden)
-                + tf.convert_to_tensor(self.learning_rate_bias),
+                + (
+                    _product(self.learning_rate_weights, hidden)
+                    + tf.convert_to_tensor(self.learning_rate_bias)
+                ),
+                LOWEST_LOG_RATE,
                 self.max_log_learning_rate,
             )
             keep = tf.sigmoid(

@@ -12,6 +12,9 @@ from l2o_tf.core.layout import Layout
 from l2o_tf.core.segments import segments
 from l2o_tf.core.types import Seed, Vector
 
+LOWEST_LOG_RATE = -33.0
+"""No logarithm of a learning rate is lower; none starts above its negative."""
+
 
 def check_range(name: str, bounds: Any) -> tuple[float, float]:
     """Return `bounds` if they are two positive numbers in order.
@@ -38,22 +41,24 @@ def draw_log_rates(
         log lr_j = c + u_j,     c, u_j ~ U(ln(low) / 2, ln(high) / 2)
 
     with one c per tensor and one u per coordinate; equal bounds give the
-    constant ln(low).
+    constant ln(low). Clipped to [-33, 33].
 
     References:
         Spec l2o_scale.md 2.3.
     """
     low, high = (math.log(bound) / 2.0 for bound in bounds)
     if low == high:
-        return tf.fill([layout.size], tf.constant(2.0 * low, tf.float32))
+        rates = tf.fill([layout.size], tf.constant(2.0 * low, tf.float32))
+        return tf.clip_by_value(rates, LOWEST_LOG_RATE, -LOWEST_LOG_RATE)
     shared = seeds.uniform(
         seeds.fold_in(seed, 0), [1, len(layout.sizes)], low, high
     )
     own = seeds.uniform(seeds.fold_in(seed, 1), [layout.size], low, high)
-    return own + segments(layout).spread(shared)[0]
+    rates = own + segments(layout).spread(shared)[0]
+    return tf.clip_by_value(rates, LOWEST_LOG_RATE, -LOWEST_LOG_RATE)
 
 
-def clip_straight_through(numbers: Vector, bound: float) -> Vector:
-    """Clip to [-bound, bound], with the derivative of the unclipped numbers."""
-    clipped = tf.clip_by_value(numbers, -bound, bound)
+def clip_straight_through(numbers: Vector, low: float, high: float) -> Vector:
+    """Clip to [low, high], with the derivative of the unclipped numbers."""
+    clipped = tf.clip_by_value(numbers, low, high)
     return numbers + tf.stop_gradient(clipped - numbers)

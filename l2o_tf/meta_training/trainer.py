@@ -31,7 +31,7 @@ from l2o_tf.techniques.imitation import Imitation
 from l2o_tf.unroll.rollout import final_loss_and_states
 from l2o_tf.unroll.schedules import HorizonSchedule, ScheduleState, Verdict
 
-_TRAIN, _VALID, _SOURCE, _PROBLEM, _LENGTHS = range(5)
+_TRAIN, _VALID, _SOURCE, _PROBLEM, _LENGTHS, _MEMORY = range(6)
 
 
 class NonFiniteError(RuntimeError):
@@ -188,7 +188,8 @@ class Trainer:
         memory = ()
         if self._keeps_memory:
             memory = self.cell.get_initial_state(
-                self.validation_optimizee.layout, self._seed
+                self.validation_optimizee.layout,
+                seeds.fold_in(self._seed, _MEMORY),
             )
         state = TrainingState(
             meta=meta,

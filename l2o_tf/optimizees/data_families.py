@@ -130,13 +130,30 @@ def _snake(rows: _Rows, seed: int) -> Builder:
     )
 
 
+def _objective_size(split: str) -> int | None:
+    """The images that measure f in training; only training asks for them."""
+    return 10_000 if split == "train" else None
+
+
 def _mnist_mlp(split: str) -> MLP:
-    return MLP(load_images("mnist"), split, (20,), "sigmoid", batch_size=128)
+    return MLP(
+        load_images("mnist"),
+        split,
+        (20,),
+        "sigmoid",
+        batch_size=128,
+        objective_size=_objective_size(split),
+    )
 
 
 def _conv(name: str, filters: tuple[int, int]) -> Builder:
     return lambda split: PlainConvNet(
-        load_images(name), split, filters, kernels=(3, 5), batch_size=64
+        load_images(name),
+        split,
+        filters,
+        kernels=(3, 5),
+        batch_size=64,
+        objective_size=_objective_size(split),
     )
 
 

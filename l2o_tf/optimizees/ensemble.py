@@ -20,6 +20,8 @@ from l2o_tf.optimizees.families import (
 class Ensemble:
     """Hold named problems in order; build each when it is first asked for.
 
+    (Also `notice` asks: a `Trainer` so builds all of them.)
+
     Not an `Optimizee`: the members have vectors of different sizes.
 
     Args:

@@ -45,6 +45,8 @@ class PlainConvNet(ImageClassifier):
         activation: "sigmoid", "relu" or "tanh".
         batch_size: int, images per minibatch. Defaults to 64.
         init_stddev: float, defaults to 0.01.
+        objective_size: int, images on which an objective is measured apart, or
+            None for one more minibatch.
 
     Raises:
         ValueError: if an argument is out of range, or the two tuples differ in
@@ -66,8 +68,11 @@ class PlainConvNet(ImageClassifier):
         activation: str = "relu",
         batch_size: int = 64,
         init_stddev: float = 0.01,
+        objective_size: int | None = None,
     ) -> None:
-        super().__init__(dataset, split, batch_size, init_stddev)
+        super().__init__(
+            dataset, split, batch_size, init_stddev, objective_size
+        )
         self.filters = tuple(checks.positive_int("filters", f) for f in filters)
         self.kernels = tuple(checks.positive_int("kernels", k) for k in kernels)
         if len(self.filters) != len(self.kernels) or not self.filters:

@@ -12,7 +12,7 @@ import gin
 
 from l2o_tf.core import checks, seeds
 from l2o_tf.core.types import Seed
-from l2o_tf.estimators.imitation import ImitationGradient
+from l2o_tf.estimators.imitation import REDUCTIONS, ImitationGradient
 from l2o_tf.optimizers.base import OptimizerCell
 from l2o_tf.techniques.teachers import check_optimizers, teacher_kind
 
@@ -40,13 +40,16 @@ class Imitation:
             "round_robin": in turn (the released program).
         teacher_steps: int, k, the teacher's updates per recorded gradient.
             Defaults to 1.
-        initial_state: "zero", or "last_run": the learned optimizer begins an
+        initial_state: "zero" (as an ordinary episode begins, which may be a
+            learned state), or "last_run": the learned optimizer begins an
             imitation episode with the recurrent state where the last ordinary
             episode or validation run ended (the released program; spec
             dm_rnnprop.md 12, B2).
         slots: "own": each teacher has meta-optimizer slots of its own; "shared"
             with the ordinary episodes (L2O-Scale's program, spec l2o_scale.md
             9 #7).
+        reduction: "sum" or "mean", of the imitation loss over the steps of a
+            window; L2O-Scale's program has the mean.
 
     Raises:
         ValueError: if an argument is out of range.
@@ -63,6 +66,7 @@ class Imitation:
         teacher_steps: int = 1,
         initial_state: str = "zero",
         slots: str = "own",
+        reduction: str = "sum",
     ) -> None:
         self.teachers = check_optimizers("teachers", teachers)
         if not isinstance(ratios, (tuple, list)) or not ratios:
@@ -79,6 +83,7 @@ class Imitation:
             "initial_state", initial_state, ("zero", "last_run")
         )
         self.slots = checks.one_of("slots", slots, ("own", "shared"))
+        self.reduction = checks.one_of("reduction", reduction, REDUCTIONS)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -107,6 +112,7 @@ class Imitation:
                 unroll_length,
                 teacher_steps=self.teacher_steps,
                 keep_memory=self.keeps_memory,
+                reduction=self.reduction,
             )
             for teacher in self.teachers
         )

@@ -11,6 +11,7 @@ import tensorflow as tf
 from l2o_tf.core import checks, seeds
 from l2o_tf.core.layout import Layout
 from l2o_tf.core.types import Nest, Scalar, Seed, Vector
+from l2o_tf.estimators.base import refuse_looking_ahead
 from l2o_tf.optimizers.base import OptimizerCell, OptimizerInputs
 from l2o_tf.techniques.teachers import check_optimizers
 
@@ -83,6 +84,7 @@ class StepwiseMixture(OptimizerCell):
         name: str | None = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
+        refuse_looking_ahead(learner, "A mixture")
         self.learner = learner
         self.auxiliaries = check_auxiliaries(auxiliaries)
         self.probability = checks.real(
@@ -93,7 +95,6 @@ class StepwiseMixture(OptimizerCell):
         self.reads_params = learner.reads_params or any(
             cell.reads_params for cell in self.auxiliaries
         )
-        self.looks_ahead = learner.looks_ahead
         self.built = True
 
     def get_initial_state(
@@ -117,10 +118,6 @@ class StepwiseMixture(OptimizerCell):
         """Return the fresh state with the learner's memory."""
         learner = self.learner.keep_memory(fresh.learner, old.learner)
         return fresh._replace(learner=learner)
-
-    def look_ahead(self, params: Vector, states: MixtureStates) -> Vector:
-        """Return where the learner looks."""
-        return self.learner.look_ahead(params, states.learner)
 
     def call(
         self, inputs: OptimizerInputs, states: MixtureStates

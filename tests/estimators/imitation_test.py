@@ -7,7 +7,7 @@ from support.closed_form import DiagonalQuadratic, NoisyQuadratic
 from support.execution import assert_same_everywhere, count_traces
 from support.numerical import central_gradient
 from support.small_problem import relative_error
-from support.toy_cells import LearnedStart, WeightDecay
+from support.toy_cells import Ahead, LearnedStart, WeightDecay
 
 from l2o_tf.core import seeds
 from l2o_tf.estimators.base import EpisodeContext
@@ -416,6 +416,31 @@ def test_a_kept_memory_that_is_not_given_is_refused():
             seeds.make_seed(0),
             EpisodeContext(tf.constant(0), ()),
         )
+
+
+def test_the_mean_over_steps_is_the_sum_divided_by_their_number():
+    cell = CELLS["dm"]()
+    total, mean = (
+        windows(ImitationGradient(SGD(0.1), 4, reduction=word), cell, NOISY, 2)[
+            0
+        ]
+        for word in ("sum", "mean")
+    )
+    for a, b in zip(total, mean, strict=True):
+        np.testing.assert_allclose(b.meta_loss, a.meta_loss / 4, rtol=1e-12)
+        np.testing.assert_allclose(
+            b.meta_gradient, a.meta_gradient / 4, rtol=1e-10
+        )
+
+
+def test_a_reduction_is_one_of_two_words():
+    with pytest.raises(ValueError, match="Received: reduction='max'"):
+        ImitationGradient(SGD(0.1), 2, reduction="max")
+
+
+def test_a_learner_that_looks_ahead_is_refused():
+    with pytest.raises(ValueError, match="Received: cell=Ahead with looks_ah"):
+        start(ImitationGradient(SGD(0.1), 2), Ahead(), Simple())
 
 
 def test_a_length_is_refused():

@@ -204,9 +204,10 @@ def imitation(golden, cell):
             tf.constant(labels),
             carry.states,
             LENGTH,
+            "mean",
         )
-        gradient = cell.meta_layout.flatten(gradient) / LENGTH
-        return loss / LENGTH, gradient, states
+        gradient = cell.meta_layout.flatten(gradient)
+        return loss, gradient, states
 
     return lambda weights: (*window(weights), params)
 

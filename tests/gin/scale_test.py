@@ -268,6 +268,9 @@ def test_every_tenth_trajectory_imitates_with_shared_slots(file, built):
     assert imitation.choice == "uniform"
     assert imitation.teacher_steps == 1
     assert imitation.slots == "shared"
+    assert imitation.reduction == "mean"
+    for teaching in imitation.estimators(20):
+        assert teaching.reduction == "mean"
     assert trainer.initial_state().others == ()
 
 

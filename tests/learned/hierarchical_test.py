@@ -288,16 +288,15 @@ def test_the_initial_states_are_weights():
     assert not np.any(fixed.get_initial_state(LAYOUT, SEED).problem)
 
 
-@pytest.mark.parametrize("beyond", [1.0, -1.0])
-def test_a_clipped_learning_rate_keeps_its_derivative(beyond):
+@pytest.mark.parametrize(
+    ("start", "change", "clipped"), [(1.0, 1.5, 2.0), (-32.5, -1.0, -33.0)]
+)
+def test_a_clipped_learning_rate_keeps_its_derivative(start, change, clipped):
     cell = HierarchicalRNN(max_log_learning_rate=2.0, dtype="float64")
-    cell.learning_rate_bias.assign(beyond * 1.5)
+    cell.learning_rate_bias.assign(change)
+    rates = tf.fill([LAYOUT.size], tf.constant(start, tf.float64))
     state = cell.get_initial_state(LAYOUT, SEED)
-    state = state._replace(
-        log_learning_rate=tf.fill(
-            [LAYOUT.size], tf.constant(beyond, tf.float64)
-        )
-    )
+    state = state._replace(log_learning_rate=rates)
     gradient = np.random.RandomState(1).randn(LAYOUT.size)
     with tf.GradientTape() as tape:
         update, new = cell.call(inputs_of(gradient), state)
@@ -305,14 +304,55 @@ def test_a_clipped_learning_rate_keeps_its_derivative(beyond):
     keep = 1 / (1 + np.exp(-3.2))
     np.testing.assert_allclose(
         new.log_learning_rate,
-        keep * beyond + (1 - keep) * 2.0 * beyond,
+        keep * start + (1 - keep) * clipped,
         rtol=1e-8,  # the logit is a float32 3.2
     )
     # u = -exp(s + o) D, so d|u|/ds = |u|, clipped or not.
     slope = tape.gradient(size, cell.learning_rate_bias.value)
     assert slope.numpy() == pytest.approx(size.numpy(), rel=1e-12)
-    moderate = np.abs(update).max() / np.exp(2.0 * beyond - 1.0)
+    moderate = np.abs(update).max() / np.exp(clipped - 1.0)
     assert 0.1 < moderate < 100
+
+
+def test_the_largest_rate_does_not_bound_the_first_ones():
+    cell = HierarchicalRNN(max_log_learning_rate=2.0)
+    rates = cell.get_initial_state(LAYOUT, SEED).log_learning_rate
+    plain = HierarchicalRNN().get_initial_state(LAYOUT, SEED)
+    np.testing.assert_array_equal(rates, plain.log_learning_rate)
+    assert np.max(rates) < -4
+
+
+def test_changes_of_a_rate_are_added_up_before_they_are_lost():
+    cell = HierarchicalRNN()
+    half = 0.6 * np.spacing(np.float32(9.0)) / 2  # half of what moves 9
+    cell.learning_rate_bias.assign(half)
+    state = cell.get_initial_state(LAYOUT, SEED)
+    state = state._replace(
+        coordinates=tf.ones_like(state.coordinates),
+        log_learning_rate=tf.fill([LAYOUT.size], -9.0),
+    )
+    gradient = np.ones(LAYOUT.size, "f4")
+    first, _ = cell.call(inputs_of(gradient), state)
+    # The read-out gives about as much again.
+    hidden = cell.call(inputs_of(gradient), state)[1].coordinates
+    cell.learning_rate_weights.assign(
+        half * hidden[:, 0] / np.sum(np.square(hidden[:, 0]))
+    )
+    both, _ = cell.call(inputs_of(gradient), state)
+    assert abs(both[0] / first[0]) > 1 + 0.5 * np.spacing(np.float32(9.0))
+
+
+def test_a_kept_state_looks_from_the_new_params():
+    cell = HierarchicalRNN(attention=True)
+    gradient = np.random.RandomState(1).randn(LAYOUT.size).astype("f4")
+    old = run(cell, [gradient])[2][-1]
+    assert np.any(old.lead)
+    fresh = cell.get_initial_state(LAYOUT, SEED)
+    kept = cell.keep_memory(fresh, old)
+    params = tf.ones([LAYOUT.size])
+    np.testing.assert_array_equal(cell.look_ahead(params, kept), params)
+    np.testing.assert_array_equal(kept.coordinates, old.coordinates)
+    assert np.any(cell.look_ahead(params, old) != params)
 
 
 @pytest.mark.parametrize(
@@ -399,7 +439,7 @@ def test_layouts_of_equal_sizes_are_not_confused():
             {"initial_learning_rate_range": (0.0, 0.1)},
             "initial_learning_rate_range=0.0",
         ),
-        ({"max_log_learning_rate": 0.0}, "max_log_learning_rate=0.0"),
+        ({"max_log_learning_rate": -33.0}, "max_log_learning_rate=-33.0"),
         (
             {"dynamic_output_scale": False},
             "dynamic_output_scale=False, relative_learning_rate=True",

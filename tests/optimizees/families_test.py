@@ -15,7 +15,7 @@ from support.problem_zoo import (
 )
 
 from l2o_tf.core import seeds
-from l2o_tf.datasets.synthetic import synthetic_images
+from l2o_tf.datasets.base import SPLITS, ImageDataset, make_split
 from l2o_tf.datasets.tabular import Table
 from l2o_tf.optimizees import data_families
 from l2o_tf.optimizees.bowls import Bowl
@@ -353,13 +353,15 @@ def test_the_objective_of_a_member_is_measured_on_all_its_rows():
 
 @pytest.fixture
 def tiny_images(monkeypatch):
-    """Put few images in the data sets' place; return what was asked."""
+    """Put blank images in the data sets' place; return what was asked."""
     shapes = {"mnist": (28, 28, 1), "cifar10": (32, 32, 3)}
     asked = []
 
     def load(name):
         asked.append(name)
-        return synthetic_images(0, *shapes[name], 10, 10, 10)
+        images = np.zeros([10_000, *shapes[name]], np.uint8)
+        split = make_split(images, np.arange(10_000) % 10)
+        return ImageDataset(name, dict.fromkeys(SPLITS, split), 10)
 
     monkeypatch.setattr(data_families, "load_images", load)
     return asked
@@ -391,6 +393,9 @@ def test_a_family_on_images_is_one_network(
     assert type(network) is kind
     assert tiny_images == [data]
     assert (network.split, network.batch_size) == (split, batch_size)
+    # Training measures f on as many images as the original.
+    measured = {"train": 10_000, "test": None}[split]
+    assert network.objective_size == measured
     assert network.init_stddev == 0.01
     assert network.layout.shapes == shapes
     expected = "sigmoid" if kind is MLP else "relu"

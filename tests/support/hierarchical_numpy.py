@@ -83,7 +83,7 @@ class Reference:
         on, decay, e, G = self.on, t["d"], t["e"], []
         a, s = t["a"].copy(), t["s"].copy()
         for i in range(len(a)):
-            a[i] = (1 - decay) * g + decay * a[i]
+            a[i] = (1 - decay) * g + decay * a[i] if len(a) > 1 else g
             used = e if np.any(s[i]) else 0.0 * e
             s[i] = (1 - used) * (a[i] ** 2 + 1e-12) + used * s[i]
             G.append(np.arcsinh(a[i] / np.sqrt(s[i] + 1e-16)))
@@ -120,7 +120,7 @@ class Reference:
             if on["dynamic_output_scale"]:
                 s = t["lr"] + t["h0"] @ self.w["learning_rate_weights"]
                 s = s + self.w["learning_rate_bias"]
-                s = np.clip(s, -self.bound, self.bound)
+                s = np.clip(s, -33.0, self.bound)
                 keep = sigmoid(self.w["learning_rate_momentum_logit"])
                 t["lr"] = keep * t["lr"] + (1 - keep) * s
                 rate = np.exp(s)

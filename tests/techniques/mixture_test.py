@@ -189,15 +189,9 @@ def test_the_memory_is_what_the_learner_counts_as_memory():
         assert (fresh.learner.velocity != kept.learner.velocity).numpy().all()
 
 
-def test_gradients_are_taken_where_the_learner_looks():
-    params = tf.constant([1.0, 2.0])
-    for learner, ahead in ((Ahead(start=2.0), 0.2), (LearnedStart(), 0.0)):
-        mixture = StepwiseMixture(learner, (SGD(),), 0.3)
-        assert mixture.looks_ahead == learner.looks_ahead == (ahead > 0.0)
-        state = mixture.get_initial_state(vector_layout(2))
-        np.testing.assert_allclose(
-            mixture.look_ahead(params, state), params - ahead, rtol=1e-6
-        )
+def test_a_learner_that_looks_ahead_is_refused():
+    with pytest.raises(ValueError, match="Received: cell=Ahead with looks_ah"):
+        StepwiseMixture(Ahead(), (SGD(),))
 
 
 def test_the_learners_first_state_is_of_the_weights_given():
