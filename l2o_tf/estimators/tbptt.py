@@ -144,12 +144,11 @@ class TruncatedBackpropagation(MetaGradientEstimator):
         run = self._adjoint if self.backward == "adjoint" else self._tape
         return run(cell, optimizee, meta_params, carry, length)
 
-    def _batch(self, optimizee: Optimizee, carry: Carry, last: bool) -> Nest:
-        """Draw what a window's first, or last, loss is measured on."""
-        if self.objective == "window":
-            return optimizee.sample_objective(objective_seed(carry))
-        seed = boundary_seed(carry) if last else batch_seed(carry)
-        return optimizee.sample(seed)
+    def _apart(self, optimizee: Optimizee, carry: Carry) -> Nest | None:
+        """Draw what a window is measured on, None for its minibatches."""
+        if self.objective == "minibatch":
+            return None
+        return optimizee.sample_objective(objective_seed(carry))
 
     def _initial_loss(
         self, optimizee: Optimizee, carry: Carry
@@ -158,7 +157,9 @@ class TruncatedBackpropagation(MetaGradientEstimator):
         if not self.meta_loss.needs_initial:
             return None
         first = first_carry(optimizee, carry)
-        batch = self._batch(optimizee, first, last=False)
+        batch = self._apart(optimizee, first)
+        if batch is None:
+            batch = optimizee.sample(batch_seed(first))
         return optimizee.loss(first.params, first.constants, batch)
 
     def _last(
@@ -169,10 +170,7 @@ class TruncatedBackpropagation(MetaGradientEstimator):
         Where the meta-loss does not look at it, it must not spoil the
         meta-gradient either: 0 times infinity is not a number.
         """
-        batch = apart
-        if apart is None:
-            batch = self._batch(optimizee, carry, last=True)
-        point = carry.params, carry.constants, batch
+        point = carry.params, carry.constants, _end(optimizee, carry, apart)
         if self.meta_loss.needs_last:
             return optimizee.value_and_gradient(*point)
         return optimizee.loss(*point), None
@@ -185,9 +183,8 @@ class TruncatedBackpropagation(MetaGradientEstimator):
         carry: Carry,
         length: Scalar | None,
     ) -> tuple[Estimate, Carry]:
-        weights, apart = cell.meta_layout.split(meta_params), None
-        if self.objective == "window":
-            apart = self._batch(optimizee, carry, last=False)
+        weights = cell.meta_layout.split(meta_params)
+        apart = self._apart(optimizee, carry)
 
         def collect(step: Step) -> Nest:
             seen = step.loss, ()
@@ -250,9 +247,8 @@ class TruncatedBackpropagation(MetaGradientEstimator):
         carry: Carry,
         length: Scalar | None,
     ) -> tuple[Estimate, Carry]:
-        initial_loss, apart = self._initial_loss(optimizee, carry), None
-        if self.objective == "window":
-            apart = self._batch(optimizee, carry, last=False)
+        initial_loss = self._initial_loss(optimizee, carry)
+        apart = self._apart(optimizee, carry)
 
         def loss(step: Step) -> Scalar:
             if apart is None:
@@ -280,9 +276,7 @@ class TruncatedBackpropagation(MetaGradientEstimator):
             last = optimizee.loss(
                 seen(carry.params),
                 carry.constants,
-                self._batch(optimizee, carry, last=True)
-                if apart is None
-                else apart,
+                _end(optimizee, carry, apart),
             )
             meta_loss = self.meta_loss(
                 _append(losses, last, length), initial_loss, length
@@ -294,6 +288,13 @@ class TruncatedBackpropagation(MetaGradientEstimator):
         )
         carry = tf.nest.map_structure(tf.stop_gradient, carry)
         return Estimate(gradient, meta_loss, last), carry
+
+
+def _end(optimizee: Optimizee, carry: Carry, apart: Nest | None) -> Nest:
+    """Return what f at a window's end is measured on."""
+    if apart is None:
+        return optimizee.sample(boundary_seed(carry))
+    return apart
 
 
 def _append(

@@ -17,6 +17,8 @@ import tensorflow as tf
 from l2o_tf.core import checks, seeds
 from l2o_tf.core.layout import Layout
 from l2o_tf.core.types import Seed, Vector
+from l2o_tf.learned.drawn_weight import drawn_weight
+from l2o_tf.learned.gradient_scales import MEAN_SQUARE_EPSILON, ROOT_EPSILON
 from l2o_tf.learned.gru import Affine, normal_weight
 from l2o_tf.learned.learning_rates import check_range
 from l2o_tf.learned.lstm import LSTMCell, LSTMState
@@ -25,8 +27,6 @@ from l2o_tf.optimizers.base import OptimizerCell, OptimizerInputs
 READOUT_SCALE = 0.5
 DECAY_BIAS = 2.2
 """Where the bias of the decay starts: a decay of about 0.9."""
-SQUARE_FLOOR = 1e-12
-ROOT_FLOOR = 1e-16
 
 
 class CoordinatewiseRNNState(NamedTuple):
@@ -138,11 +138,7 @@ class CoordinatewiseRNN(OptimizerCell):
         start = seeds.uniform(
             seeds.fold_in(seed, 0), [2 * sum(self.units)], -1.0, 1.0
         )
-        self.initial_layers = self.add_weight(
-            name="initial_layers",
-            shape=tuple(start.shape),
-            initializer=lambda shape, dtype: tf.cast(start, dtype),
-        )
+        self.initial_layers = drawn_weight(self, "initial_layers", start)
         self.w_update = normal_weight(
             self,
             "w_update",
@@ -208,9 +204,9 @@ class CoordinatewiseRNN(OptimizerCell):
         # square is 0, as at its start. Here it starts at 1 and stays above
         # 1e-12, being between that and g^2 + 1e-12: there is no such case.
         decay, square = states.decay, tf.square(inputs.gradient)
-        mean_square = (1.0 - decay) * (square + SQUARE_FLOOR)
+        mean_square = (1.0 - decay) * (square + MEAN_SQUARE_EPSILON)
         mean_square += decay * states.mean_square
-        scaled = inputs.gradient / tf.sqrt(mean_square + ROOT_FLOOR)
+        scaled = inputs.gradient / tf.sqrt(mean_square + ROOT_EPSILON)
         hidden, layers = mirrored_asinh(scaled)[tf.newaxis], []  # [1, N]
         for cell, state in zip(self.cells, states.layers, strict=True):
             hidden, state = cell.step(hidden, state)

@@ -13,8 +13,8 @@ import tensorflow as tf
 from l2o_tf.core.segments import Segments
 from l2o_tf.core.types import Vector
 
-_MEAN_SQUARE_EPSILON = 1e-12
-_ROOT_EPSILON = 1e-16
+MEAN_SQUARE_EPSILON = 1e-12
+ROOT_EPSILON = 1e-16
 
 
 class ScaleState(NamedTuple):
@@ -66,10 +66,11 @@ def gradient_scales(
         2.4.
     """
     scales = state.averages.shape[0]
-    decays = _chain(average_decay, scales)
-    averages = (1.0 - decays) * gradient + decays * state.averages
     if scales == 1:
         averages = gradient[tf.newaxis]
+    else:
+        decays = _chain(average_decay, scales)
+        averages = (1.0 - decays) * gradient + decays * state.averages
     if chain_mean_square:
         square_decays = _chain(mean_square_decay, scales)
     else:
@@ -79,12 +80,12 @@ def gradient_scales(
     begun = tf.cast(sums > 0.0, gradient.dtype)
     square_decays = square_decays * segments.spread(begun)
     mean_squares = (1.0 - square_decays) * (
-        tf.square(averages) + _MEAN_SQUARE_EPSILON
+        tf.square(averages) + MEAN_SQUARE_EPSILON
     ) + square_decays * state.mean_squares
-    ratios = averages / tf.sqrt(mean_squares + _ROOT_EPSILON)
+    ratios = averages / tf.sqrt(mean_squares + ROOT_EPSILON)
     # The textbook's asinh, as in the original program; |ratio| stays small.
     squashed = tf.math.log(ratios + tf.sqrt(1.0 + tf.square(ratios)))
-    logarithms = tf.math.log(mean_squares + _ROOT_EPSILON)
+    logarithms = tf.math.log(mean_squares + ROOT_EPSILON)
     return squashed, logarithms, ScaleState(averages, mean_squares)
 
 

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from l2o_tf.core import checks, seeds
 from l2o_tf.core.types import Seed
+from l2o_tf.learned.drawn_weight import drawn_weight
 
 
 class Affine(keras.layers.Layer):
@@ -154,9 +155,4 @@ def normal_weight(
     seed: Seed,
 ) -> keras.Variable:
     """Add a weight drawn from Normal(0, stddev**2)."""
-    value = seeds.normal(seed, shape, stddev)
-    return layer.add_weight(
-        name=name,
-        shape=shape,
-        initializer=lambda shape, dtype: tf.cast(value, dtype),
-    )
+    return drawn_weight(layer, name, seeds.normal(seed, shape, stddev))

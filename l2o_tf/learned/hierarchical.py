@@ -19,6 +19,7 @@ from l2o_tf.core import checks, seeds
 from l2o_tf.core.layout import Layout
 from l2o_tf.core.segments import Segments, segments
 from l2o_tf.core.types import Seed, Vector
+from l2o_tf.learned.drawn_weight import drawn_weight
 from l2o_tf.learned.gradient_scales import ScaleState, gradient_scales
 from l2o_tf.learned.gru import Affine, BiasedGRU
 from l2o_tf.learned.hierarchical_state import (
@@ -176,8 +177,7 @@ class HierarchicalRNN(OptimizerCell):
         """Make the GRUs, the maps between them and their initial states."""
         low, middle, high = self.units
         features = self.num_features
-        # Without features of its own kind, the level above sees h_0 alone.
-        pooled = features if features > self.num_gradient_scales else 0
+        pooled = features if self._pools_features else 0
         child = functools.partial(seeds.fold_in, seed)
         dtype = self.compute_dtype
         self.level_0 = BiasedGRU(
@@ -215,12 +215,14 @@ class HierarchicalRNN(OptimizerCell):
         def normal(i: int, size: int, stddev: float) -> Vector:
             return seeds.normal(seeds.fold_in(seed, i), [size], stddev)
 
+        def shortcut(i: int) -> Vector:
+            return 1.0 / scales + normal(i, scales, 0.1 / math.sqrt(scales))
+
         direction = normal(0, units, spread)
         self.update_weights = self._weight("update_weights", direction)
         if on.gradient_shortcut:
             self.gradient_shortcut = self._weight(
-                "gradient_shortcut",
-                1.0 / scales + normal(1, scales, 0.1 / math.sqrt(scales)),
+                "gradient_shortcut", shortcut(1)
             )
         if on.attention:
             self.attention_weights = self._weight(
@@ -228,8 +230,7 @@ class HierarchicalRNN(OptimizerCell):
             )
             if on.gradient_shortcut:
                 self.attention_shortcut = self._weight(
-                    "attention_shortcut",
-                    1.0 / scales + normal(2, scales, 0.1 / math.sqrt(scales)),
+                    "attention_shortcut", shortcut(2)
                 )
         if on.learned_decays:
             self.scale_decay_weights = self._weight(
@@ -255,12 +256,7 @@ class HierarchicalRNN(OptimizerCell):
 
     def _weight(self, name: str, value: tf.Tensor | float) -> keras.Variable:
         """Add a weight that starts from a tensor or from one number."""
-        value = tf.convert_to_tensor(value)
-        return self.add_weight(
-            name=name,
-            shape=tuple(value.shape),
-            initializer=lambda shape, dtype: tf.cast(value, dtype),
-        )
+        return drawn_weight(self, name, tf.convert_to_tensor(value))
 
     @property
     def num_features(self) -> int:
@@ -274,6 +270,11 @@ class HierarchicalRNN(OptimizerCell):
             + on.learning_rate_shortcut
             + on.extreme_indicator
         )
+
+    @property
+    def _pools_features(self) -> bool:
+        """Whether GRU_1 sees x: not if it is the scaled gradients alone."""
+        return self.num_features > self.num_gradient_scales
 
     def get_initial_state(
         self, layout: Layout, seed: Seed | None = None
@@ -339,7 +340,7 @@ class HierarchicalRNN(OptimizerCell):
         )
         hidden = self.level_0.step(features, states.coordinates, bias)
         pooled = [hidden]
-        if self.num_features > self.num_gradient_scales:
+        if self._pools_features:
             pooled.append(features)
         tensors = self.level_1.step(
             of.mean(tf.concat(pooled, axis=0)),

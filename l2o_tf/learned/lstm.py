@@ -20,6 +20,7 @@ import tensorflow as tf
 
 from l2o_tf.core import checks, seeds
 from l2o_tf.core.types import Seed
+from l2o_tf.learned.drawn_weight import drawn_weight
 
 FORGET_BIAS = 1.0
 
@@ -44,11 +45,7 @@ def truncated_normal_weight(
     sigma (spec dm_rnnprop.md 2.2).
     """
     value = seeds.truncated_normal(seed, shape, 1.0 / math.sqrt(fan_in))
-    return layer.add_weight(
-        name=name,
-        shape=tuple(shape),
-        initializer=lambda shape, dtype: tf.cast(value, dtype),
-    )
+    return drawn_weight(layer, name, value)
 
 
 class LSTMCell(keras.layers.Layer):

@@ -24,7 +24,7 @@ from l2o_tf.meta_training.episode import (
 from l2o_tf.meta_training.problems import Problems
 from l2o_tf.meta_training.state import Phase, SourceSlots, TrainingState
 from l2o_tf.meta_training.windows import check_windows
-from l2o_tf.optimizees.base import Optimizee
+from l2o_tf.optimizees.base import Optimizee, join_notices
 from l2o_tf.optimizees.ensemble import Ensemble
 from l2o_tf.optimizers.base import OptimizerCell
 from l2o_tf.techniques.imitation import Imitation
@@ -212,10 +212,9 @@ class Trainer:
 
         Of the data trained on, and of those validated on.
         """
-        trained, validated = self.problems.notice, self.validation_optimizee
-        if not trained or not validated.notice or validated.notice in trained:
-            return trained or validated.notice
-        return f"{trained} {validated.notice}"
+        return join_notices(
+            (self.problems.notice, self.validation_optimizee.notice)
+        )
 
     def initial_state(self) -> TrainingState:
         """Return the state before the first episode."""

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Iterable
 
 import tensorflow as tf
 
 from l2o_tf.core.layout import Layout
 from l2o_tf.core.types import Nest, Scalar, Seed, Vector
+
+
+def join_notices(notices: Iterable[str | None]) -> str | None:
+    """Return what several sources' readers must know, each thing once."""
+    joined = ""
+    for notice in notices:
+        if notice and notice not in joined:
+            joined = f"{joined} {notice}" if joined else notice
+    return joined or None
 
 
 class Optimizee(abc.ABC):

@@ -87,20 +87,24 @@ def cifar_conv(
     )
 
 
+def _inert_conv(data: str, split: str, stride: int) -> ConvNet:
+    return ConvNet(
+        load_images(data),
+        split,
+        strides=(stride, stride),
+        batch_norm=False,
+        inert_norm=True,
+        random_biases=True,
+    )
+
+
 @gin.register(module="l2o_tf.optimizees")
 def mnist_conv_inert(split: str = "train") -> ConvNet:
     """Build Conv-MNIST as L2O-Scale's evaluation program has it.
 
     Its batch normalisation is inert, and its biases start at random.
     """
-    return ConvNet(
-        load_images("mnist"),
-        split,
-        strides=(1, 1),
-        batch_norm=False,
-        inert_norm=True,
-        random_biases=True,
-    )
+    return _inert_conv("mnist", split, stride=1)
 
 
 @gin.register(module="l2o_tf.optimizees")
@@ -109,14 +113,7 @@ def cifar_conv_inert(split: str = "train") -> ConvNet:
 
     Its batch normalisation is inert, and its biases start at random.
     """
-    return ConvNet(
-        load_images("cifar10"),
-        split,
-        strides=(2, 2),
-        batch_norm=False,
-        inert_norm=True,
-        random_biases=True,
-    )
+    return _inert_conv("cifar10", split, stride=2)
 
 
 @gin.register(module="l2o_tf.optimizees")

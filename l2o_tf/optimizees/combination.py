@@ -10,7 +10,7 @@ import tensorflow as tf
 from l2o_tf.core import checks, seeds
 from l2o_tf.core.layout import Layout
 from l2o_tf.core.types import Nest, Scalar, Seed, Vector
-from l2o_tf.optimizees.base import Optimizee
+from l2o_tf.optimizees.base import Optimizee, join_notices
 
 
 def _common_split(optimizees: Sequence[Optimizee]) -> str:
@@ -55,8 +55,7 @@ class Sum(Optimizee):
                 "A sum needs at least one optimizee. Received: optimizees=()."
             )
         self.split = _common_split(self.optimizees)
-        notices = dict.fromkeys(o.notice for o in self.optimizees if o.notice)
-        self.notice = " ".join(notices) or None
+        self.notice = join_notices(o.notice for o in self.optimizees)
         self.layout = Layout.from_shapes(
             {
                 f"{i}/{name}": shape

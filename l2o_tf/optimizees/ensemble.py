@@ -9,7 +9,7 @@ import gin
 
 from l2o_tf.core import checks, seeds
 from l2o_tf.core.types import Seed
-from l2o_tf.optimizees.base import Optimizee
+from l2o_tf.optimizees.base import Optimizee, join_notices
 from l2o_tf.optimizees.families import (
     DEFAULT_FAMILIES,
     build_member,
@@ -93,8 +93,7 @@ class Ensemble:
         None if there is nothing. Builds every member, because only a member
         that is built knows its data.
         """
-        notices = (self.member(i).notice for i in range(len(self)))
-        return " ".join(dict.fromkeys(filter(None, notices))) or None
+        return join_notices(self.member(i).notice for i in range(len(self)))
 
 
 @gin.register(module="l2o_tf.optimizees")
