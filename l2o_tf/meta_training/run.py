@@ -227,6 +227,8 @@ class Run:
         )
         if self.state.best is not before.best:
             self._save_best(validation)
+        if self.state.window_best is not before.window_best:
+            self._save_best_of_window(before, validation)
         self._checkpoint()
         return True
 
@@ -236,3 +238,19 @@ class Run:
         stage = paths.best / f"stage_{validation.stage}.npz"
         for path in (paths.weights, stage):
             save_weights(path, self.trainer.cell, self.state.best, facts)
+
+    def _save_best_of_window(
+        self, validated: TrainingState, validation: Validation
+    ) -> None:
+        window = self.state.window_best
+        facts = {
+            **self.facts,
+            "validation": validation._asdict(),
+            "best_of_episodes": [window.first, window.last],
+        }
+        save_weights(
+            self.directory.paths.best / window.file_name,
+            self.trainer.cell,
+            validated.meta.meta_params,
+            facts,
+        )

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from l2o_tf.core.types import Nest, Scalar, Vector
+from l2o_tf.meta_training.best_window import WindowBest
 from l2o_tf.meta_training.episode import MetaState
 from l2o_tf.unroll.schedules import ScheduleState
 
@@ -59,6 +60,8 @@ class TrainingState:
         best: float `[M]`, the weights of the latest improvement.
         best_slots: the slots of that moment, of source 0 and of the others;
             `()` where they are not to be restored.
+        window_best: the best validation of the present window of episodes, or
+            of the last window that had one.
         schedule: where the horizon schedule stands.
         phase: what comes next.
         episode: int, training episodes done.
@@ -75,6 +78,7 @@ class TrainingState:
     others: tuple[SourceSlots, ...] = ()
     memory: Nest = ()
     best_slots: Nest = ()
+    window_best: WindowBest = dataclasses.field(default_factory=WindowBest)
     phase: Phase = Phase.EPISODE
     episode: int = 0
     validations: int = 0
@@ -139,6 +143,7 @@ class TrainingState:
         }
         metadata = {
             "schedule": self.schedule._asdict(),
+            "window_best": self.window_best._asdict(),
             "phase": self.phase.value,
             "episode": self.episode,
             "validations": self.validations,
@@ -174,6 +179,8 @@ class TrainingState:
         )
         fields = dict(metadata)
         fields["schedule"] = ScheduleState(**fields["schedule"])
+        # Checkpoints from before there were windows of episodes lack it.
+        fields["window_best"] = WindowBest(**fields.get("window_best", {}))
         fields["phase"] = Phase(fields["phase"])
         return TrainingState(
             meta=meta,

@@ -15,6 +15,7 @@ from l2o_tf.core.compile import compiled
 from l2o_tf.core.numerics import all_finite
 from l2o_tf.core.types import Nest, Seed
 from l2o_tf.estimators.base import EpisodeContext, MetaGradientEstimator
+from l2o_tf.meta_training.best_window import best_of_window, check_best_window
 from l2o_tf.meta_training.episode import (
     EpisodeReport,
     MetaState,
@@ -103,13 +104,16 @@ class Trainer:
         max_failed_episodes: int, episodes in a row without a finite
             meta-update after which training gives up. A repaired one does not
             count as finite.
+        best_window: int, episodes; the best-validated weights inside every so
+            many of them are kept, beside those of the whole run. A multiple of
+            `validation_period`; None for the whole run alone.
 
     Raises:
         ValueError: if horizons and windows do not fit together
-            (`check_windows`), an ensemble comes without a problem to validate
-            on, a memory is to be carried between problems that differ, an
-            argument is out of range or of another kind, or the cell has no
-            weights.
+            (`check_windows`, `check_best_window`), an ensemble comes without a
+            problem to validate on, a memory is to be carried between problems
+            that differ, an argument is out of range or of another kind, or the
+            cell has no weights.
     """
 
     def __init__(
@@ -128,6 +132,7 @@ class Trainer:
         seed: int = 0,
         jit_compile: bool = True,
         max_failed_episodes: int = 20,
+        best_window: int | None = None,
     ) -> None:
         for name, value, kind in (
             ("cell", cell, OptimizerCell),
@@ -156,6 +161,9 @@ class Trainer:
         )
         self.max_failed_episodes = checks.positive_int(
             "max_failed_episodes", max_failed_episodes
+        )
+        self.best_window = check_best_window(
+            best_window, self.validation_period, schedule
         )
         self.seed = seed
         self._seed = seeds.make_seed(seed)
@@ -427,6 +435,15 @@ class Trainer:
         else:
             schedule, said = self.schedule.observe(asked, cost)
             verdict, phase = said.value, self._next_episode_or_end(state)
+            state = state.replace(
+                window_best=best_of_window(
+                    state.window_best,
+                    self.best_window,
+                    self.num_episodes,
+                    state.episode,
+                    cost,
+                )
+            )
             if said is Verdict.SAVE:
                 state = state.replace(
                     best=state.meta.meta_params, best_slots=self._slots(state)

@@ -1,5 +1,6 @@
 """L2O-DM's configurations, number by number, on the built objects."""
 
+import gin
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -14,7 +15,7 @@ from l2o_tf.techniques.self_improving import SelfImproving
 from l2o_tf.unroll.meta_losses import SumOfLosses
 from l2o_tf.unroll.schedules import FixedHorizon, ScheduleState
 
-PLAIN = ["dm.gin", "dm_aug.gin", "dm_cl.gin"]
+PLAIN = ["dm.gin", "dm_aug.gin", "dm_cl.gin", "dm_exploration.gin"]
 DM_FILES = [*PLAIN, "dm_il.gin", "dm_cl_il.gin", "dm_self_improving.gin"]
 
 
@@ -77,7 +78,9 @@ def test_both_optimizees_are_mlp_orig_on_the_train_split(
 @pytest.mark.parametrize("file", DM_FILES)
 def test_validation_is_every_100_episodes_with_20_runs(file, built):
     trainer = built(file)
-    assert trainer.num_episodes == 5_000
+    explores = file == "dm_exploration.gin"
+    assert trainer.num_episodes == (10_000 if explores else 5_000)
+    assert trainer.best_window == (1_000 if explores else None)
     assert trainer.validation_period == 100
     assert trainer.validation_runs == 20
     assert trainer.seed == trainer.cell.seed == 0
@@ -95,6 +98,7 @@ def test_a_plain_file_imitates_nobody(file, built):
         ("dm_aug.gin", 1_000, 1_500),
         ("dm_il.gin", 100, 100),
         ("dm_self_improving.gin", 100, 100),
+        ("dm_exploration.gin", 100, 100),
     ],
 )
 def test_a_fixed_horizon_is_the_papers(file, train_steps, valid_steps, built):
@@ -149,6 +153,23 @@ def test_the_readmes_500_steps_are_two_bindings_away(built):
     schedule = built("dm_aug.gin", *named_bindings("dm_aug.gin")).schedule
     assert schedule.horizon(FIRST) == 500
     assert schedule.validation_horizon(FIRST) == 500
+
+
+def test_the_papers_other_horizons_of_exploration_are_one_binding_away(built):
+    bindings = named_bindings("dm_exploration.gin")
+    assert bindings == ["horizon = 200", "horizon = 500", "horizon = 1000"]
+    for binding in bindings:
+        schedule = built("dm_exploration.gin", binding).schedule
+        steps = int(binding.split()[-1])
+        assert schedule.horizons() == (steps,)
+        assert schedule.validation_horizons() == (steps,)
+        gin.clear_config()
+
+
+def test_exploration_keeps_10_models(built):
+    trainer = built("dm_exploration.gin")
+    assert trainer.num_episodes / trainer.best_window == 10
+    assert trainer.best_window / trainer.validation_period == 10
 
 
 def test_the_original_treatment_of_nan_is_one_binding_away(built):

@@ -15,6 +15,7 @@ def test_every_row_of_the_paper_has_its_file():
         "dm_aug.gin",
         "dm_cl.gin",
         "dm_cl_il.gin",
+        "dm_exploration.gin",
         "dm_il.gin",
         "dm_self_improving.gin",
         "rnnprop.gin",

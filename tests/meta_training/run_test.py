@@ -86,6 +86,18 @@ OF_L2O_SCALE = {
         "episode after 2 SIGTERM",
     ],
 }
+WINDOWED = {
+    "windowed_whole": [],
+    # Around every kind of file, in the first window, the last, and between.
+    "windowed_killed": [
+        "weights before 2 SIGKILL",
+        "weights after 3 SIGKILL",
+        "checkpoint before 4 SIGKILL",
+        "rename after 9 SIGKILL",
+        "judge after 1 SIGTERM",
+        "validation_run after 7 SIGKILL",
+    ],
+}
 _DELAYS = np.random.default_rng(0).uniform(0.0, 1.0, 4)
 RANDOM = {
     f"random_{i}": [f"delay {d:.3f} SIGKILL" for d in _DELAYS[i : i + 2]]
@@ -98,7 +110,7 @@ def runs(tmp_path_factory):
     """Run everything in one process; return the folder and how it ended."""
     folder = tmp_path_factory.mktemp("runs")
     plan = {"whole": [], **DETERMINISTIC, **RANDOM, **IMITATING}
-    plan |= OF_L2O_SCALE
+    plan |= OF_L2O_SCALE | WINDOWED
     done = subprocess.run(
         [
             sys.executable,
@@ -189,6 +201,17 @@ def test_a_run_of_l2o_scale_that_was_killed_ends_the_same(kind, runs):
     assert ends[f"{kind}_killed"] == [SIGKILL, SAVED, DONE]
     whole = record(folder / f"{kind}_whole")
     assert record(folder / f"{kind}_killed") == whole
+
+
+def test_a_run_with_windows_that_was_killed_ends_with_the_same_files(runs):
+    folder, ends = runs
+    assert ends["windowed_whole"] == [DONE]
+    killed = [SIGKILL, SIGKILL, SIGKILL, SIGKILL, SAVED, SIGKILL]
+    assert ends["windowed_killed"] == [*killed, DONE]
+    whole = record(folder / "windowed_whole")
+    assert record(folder / "windowed_killed") == whole
+    windows = sorted(name for name in whole if "episodes" in name)
+    assert windows == [f"best/episodes_{n}.npz" for n in (12, 15, 6)]
 
 
 def test_a_run_on_an_ensemble_names_the_problem_of_every_episode(runs):

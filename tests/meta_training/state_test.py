@@ -8,6 +8,7 @@ import tensorflow as tf
 from support.training import small_trainer
 
 from l2o_tf.learned.learnable_sgd import LearnableSGD
+from l2o_tf.meta_training.best_window import WindowBest
 from l2o_tf.meta_training.state import Phase
 from l2o_tf.optimizers.momentum import Momentum
 from l2o_tf.runtime.arrays import Format, load_arrays, save_arrays
@@ -29,6 +30,7 @@ def advanced():
         validations=11,
         skipped=3,
         failed_in_a_row=1,
+        window_best=WindowBest(1001, 2000, 1300, 0.1 + 0.7),
     )
 
 
@@ -52,6 +54,8 @@ def test_a_state_comes_back_from_a_file_bit_for_bit(advanced, tmp_path):
     assert back.episode == 2
     assert back.phase is Phase.BASELINE
     assert isinstance(back.schedule, ScheduleState)
+    assert isinstance(back.window_best, WindowBest)
+    assert back.window_best.cost == 0.1 + 0.7
     tf.nest.assert_same_structure(back.meta, advanced.meta)
 
 
@@ -62,6 +66,14 @@ def test_the_first_state_has_no_best_cost_and_comes_back(tmp_path):
     back = first.from_arrays(*load_arrays(path, FORMAT))
     assert_equal(back, first)
     assert back.schedule.best == math.inf
+
+
+def test_a_state_from_before_there_were_windows_is_taken_up(advanced):
+    arrays, metadata = advanced.to_arrays()
+    del metadata["window_best"]
+    back = advanced.from_arrays(arrays, metadata)
+    assert back.window_best == WindowBest(0, 0, 0, math.inf)
+    assert back.schedule == advanced.schedule
 
 
 @pytest.mark.parametrize(

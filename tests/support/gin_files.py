@@ -8,7 +8,12 @@ import re
 from l2o_tf.unroll.schedules import ScheduleState
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-FILES = sorted(p.name for p in (ROOT / "gin").glob("*.gin"))
+# Those of training; eval_*.gin are for `python -m l2o_tf.evaluate`.
+FILES = sorted(
+    p.name
+    for p in (ROOT / "gin").glob("*.gin")
+    if not p.name.startswith("eval_")
+)
 SCALE_FILES = [name for name in FILES if name.startswith("scale")]
 FIRST = ScheduleState()
 

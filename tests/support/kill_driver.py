@@ -28,6 +28,7 @@ from support.training import (  # noqa: E402
     imitating_trainer,
     released_trainer,
     small_trainer,
+    windowed_trainer,
 )
 
 from l2o_tf.meta_training import run as run_module  # noqa: E402
@@ -55,6 +56,7 @@ TRAINERS = {
     "imitating": imitating_trainer,
     "ensemble": ensemble_trainer,
     "released": released_trainer,
+    "windowed": windowed_trainer,
 }
 
 

@@ -20,6 +20,7 @@ from l2o_tf.optimizers.sgd import SGD
 from l2o_tf.techniques.curriculum import Curriculum
 from l2o_tf.techniques.imitation import Imitation
 from l2o_tf.unroll.random_windows import LongTail, RandomWindows
+from l2o_tf.unroll.schedules import FixedHorizon
 
 
 class Broken(Quadratic):
@@ -106,6 +107,19 @@ def released_trainer(**changes):
             ),
             "meta_optimizer": RepairedGradients(RMSProp(0.01)),
             "restored": "weights_and_slots",
+            **changes,
+        }
+    )
+
+
+def windowed_trainer(**changes):
+    """Return a small trainer that keeps the best of every 6 episodes."""
+    return small_trainer(
+        **{
+            "schedule": FixedHorizon(4),
+            "num_episodes": 15,
+            "validation_period": 2,
+            "best_window": 6,
             **changes,
         }
     )
