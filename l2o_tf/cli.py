@@ -24,6 +24,18 @@ def data_dir_flag() -> None:
     )
 
 
+def gin_flags() -> None:
+    """Define --gin_file and --gin_param."""
+    flags.DEFINE_multi_string(
+        "gin_file", [], "A gin file; repeatable, later ones win."
+    )
+    flags.DEFINE_multi_string(
+        "gin_param",
+        [],
+        "A binding over the files, as 'Trainer.num_episodes = 10'; repeatable.",
+    )
+
+
 def fail_in_words(main: Callable[[list[str]], int], argv: list[str]) -> int:
     """Run a command; turn an error made for the user into a message.
 

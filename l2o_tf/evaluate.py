@@ -1,6 +1,11 @@
-r"""Evaluate an optimizer: loss curves over many updates and several seeds.
+r"""Evaluate optimizers: loss curves over many updates and several seeds.
 
 For example:
+
+  python -m l2o_tf.evaluate --gin_file=gin/eval_paper.gin
+      runs a sweep, optimizers x optimizees x seeds with grid-tuned baselines,
+      in runs/eval_paper. The same command again goes on where it stopped, and
+      given twice at once the two share the work.
 
   python -m l2o_tf.evaluate --run_dir=runs/dm_cl
       runs the best weights of a training run for 10,000 updates on MLP-orig,
@@ -17,46 +22,62 @@ For example:
       --output_dir=runs/dm_cl/curves
       runs a hand-designed optimizer with the same starts and minibatches.
 
+  python -m l2o_tf.evaluate --gin_file=gin/eval_paper.gin --wall_clock
+      measures, when all curves are there, what one step of each optimizer
+      takes, alone.
+
   python -m l2o_tf.plot runs/dm_cl/curves
       draws what was recorded.
 
-Every curve is one .npz in the output directory; summary.csv there has a row
-per curve. A loss is measured after each update on a fresh minibatch of the
-split, which is also the one that the problem is optimised on.
+Every curve is one .npz in the output directory; index.csv there has a row per
+curve. A loss is measured after each update on a fresh minibatch of the split,
+which is also the one that the problem is optimised on.
 """
 
 from __future__ import annotations
 
+import hashlib
 import pathlib
-import time
+import shlex
+import signal
+import sys
 
-import numpy as np
+import gin
 from absl import app, flags
 
-from l2o_tf.cli import data_dir_flag, run_command
-from l2o_tf.core import checks
+from l2o_tf import config
+from l2o_tf.cli import data_dir_flag, gin_flags, run_command
 from l2o_tf.datasets.base import SPLITS
-from l2o_tf.evaluation.curves import (
-    TAIL,
-    Curve,
-    load_curves,
-    save_curve,
-    write_summary,
-)
-from l2o_tf.evaluation.recorder import CurveRecorder
+from l2o_tf.evaluation.comparison import Comparison
+from l2o_tf.evaluation.contenders import Fixed
+from l2o_tf.evaluation.results import Results
+from l2o_tf.evaluation.sweep import Sweep
+from l2o_tf.evaluation.sweep_run import run_sweep, time_sweep
 from l2o_tf.interop.released_weights import load_released, model_name
 from l2o_tf.learned.collection import ANALYTICAL_CELLS
-from l2o_tf.optimizees.collection import OPTIMIZEES, named_optimizee
+from l2o_tf.optimizees.collection import OPTIMIZEES
 from l2o_tf.optimizers.base import OptimizerCell
-from l2o_tf.runtime.atomic import make_folder
+from l2o_tf.runtime.atomic import make_folder, write_text
+from l2o_tf.runtime.interrupts import GracefulStop
 from l2o_tf.runtime.progress import ProgressBar
 from l2o_tf.runtime.run_dir import find_run
 
 FLAGS = flags.FLAGS
+_OPTIMIZER = ("run_dir", "weights", "optimizer")
+_PROTOCOL = (
+    "learning_rate",
+    "name",
+    "optimizee",
+    "steps",
+    "seeds",
+    "split",
+    "jit_compile",
+)
 
 
 def define_flags() -> None:
     """Define the command's flags."""
+    gin_flags()
     flags.DEFINE_string(
         "run_dir", None, "A training run, whose best weights are evaluated."
     )
@@ -91,13 +112,31 @@ def define_flags() -> None:
         "The data split that is optimised on and measured.",
     )
     flags.DEFINE_string(
-        "output_dir", None, "Defaults to <run_dir>/curves, else to ./curves."
+        "output_dir",
+        None,
+        "Where the results go, or are. Defaults to runs/<the gin file's name>, "
+        "to <run_dir>/curves, else to ./curves.",
     )
     flags.DEFINE_bool(
-        "jit_compile", True, "XLA; --nojit_compile for the graph runtime."
+        "jit_compile",
+        None,
+        "XLA; --nojit_compile for the graph runtime. Defaults to XLA, except "
+        "for convolutions on a CPU.",
+    )
+    flags.DEFINE_bool(
+        "overwrite", False, "Replace results of another configuration."
+    )
+    flags.DEFINE_bool(
+        "wall_clock", False, "Measure each optimizer's step too, at the end."
     )
     flags.DEFINE_bool("quiet", False, "Log lines instead of a progress bar.")
     data_dir_flag()
+
+
+@gin.configurable(module="l2o_tf")
+def evaluate(sweep: Sweep = gin.REQUIRED) -> Sweep:
+    """Return the sweep that the configuration describes: gin's root."""
+    return sweep
 
 
 def chosen_cell() -> tuple[str, OptimizerCell]:
@@ -108,12 +147,12 @@ def chosen_cell() -> tuple[str, OptimizerCell]:
     """
     asked = {
         key: FLAGS[key].value
-        for key in ("run_dir", "weights", "optimizer")
+        for key in _OPTIMIZER
         if FLAGS[key].value is not None
     }
     if len(asked) != 1:
         raise ValueError(
-            "Give one of --run_dir, --weights and --optimizer. "
+            "Give one of --gin_file, --run_dir, --weights and --optimizer. "
             f"Received: {asked or 'none of them'}."
         )
     if (FLAGS.optimizer is None) != (FLAGS.learning_rate is None):
@@ -155,69 +194,96 @@ def _seeds() -> list[int]:
     return values
 
 
+def _sweep_of_flags() -> Sweep:
+    """Return the sweep of one optimizer that the flags describe."""
+    name, cell = chosen_cell()
+    return Sweep(
+        [
+            Comparison(
+                [Fixed(name, cell)],
+                FLAGS.optimizee,
+                _seeds(),
+                FLAGS.steps,
+                FLAGS.split,
+                FLAGS.jit_compile,
+            )
+        ]
+    )
+
+
+def _sweep_of_gin() -> Sweep:
+    """Return the sweep of the configuration.
+
+    Raises:
+        ValueError: if flags say what the configuration says.
+    """
+    both = [key for key in (*_OPTIMIZER, *_PROTOCOL) if FLAGS[key].present]
+    if both:
+        raise ValueError(
+            "A configuration names its optimizers, problems and seeds itself. "
+            f"Received: --gin_file with --{', --'.join(both)}. Use --gin_param."
+        )
+    config.load(FLAGS.gin_file, FLAGS.gin_param)
+    sweep = config.build(evaluate)
+    config.check_all_used()
+    return sweep
+
+
 def _output_dir() -> pathlib.Path:
     if FLAGS.output_dir:
         return pathlib.Path(FLAGS.output_dir)
+    if FLAGS.gin_file:
+        return pathlib.Path("runs") / config.name_of(FLAGS.gin_file)
     return pathlib.Path(FLAGS.run_dir or ".") / "curves"
 
 
-def record(
-    recorder: CurveRecorder,
-    name: str,
-    optimizee: str,
-    seed: int,
-    steps: int,
-    bar: ProgressBar,
-) -> Curve:
-    """Record one curve, showing its progress."""
-    start, pieces = time.perf_counter(), []
-    for piece in recorder.record(seed, steps):
-        pieces.append(piece)
-        bar.update(
-            len(piece), optimizee=optimizee, seed=seed, loss=float(piece[-1])
-        )
-    return Curve(
-        losses=np.concatenate(pieces),
-        optimizer=name,
-        optimizee=optimizee,
-        split=recorder.optimizee.split,
-        seed=seed,
-        seconds=time.perf_counter() - start,
-        notice=recorder.optimizee.notice,
-    )
+def _keep_config(folder: pathlib.Path) -> None:
+    """Store the configuration beside the results, under a name of its own."""
+    text = gin.operative_config_str()
+    digest = hashlib.sha256(text.encode("utf-8")).hexdigest()[:8]
+    name = f"{config.name_of(FLAGS.gin_file)}-{digest}.gin"
+    write_text(make_folder(folder / "configs") / name, text)
 
 
 def main(argv: list[str]) -> int:
     """Run the command; return the exit code."""
     if len(argv) > 1:
         raise app.UsageError(f"Unknown arguments: {' '.join(argv[1:])}")
-    name, cell = chosen_cell()
-    values = _seeds()
-    steps = checks.positive_int("steps", FLAGS.steps)
-    problems = {o: named_optimizee(o, FLAGS.split) for o in FLAGS.optimizee}
-    recorders = {
-        o: CurveRecorder(cell, problem, jit_compile=FLAGS.jit_compile)
-        for o, problem in problems.items()
-    }
-    folder = make_folder(_output_dir())
-    total = len(problems) * len(values) * steps
-    with ProgressBar(
-        total, quiet=FLAGS.quiet, description=name, unit="update"
-    ) as bar:
-        for optimizee, recorder in recorders.items():
-            for seed in values:
-                curve = record(recorder, name, optimizee, seed, steps, bar)
-                save_curve(folder, curve)
-                bar.write(
-                    f"{name} on {optimizee}, seed {seed}: mean loss of the "
-                    f"last {TAIL} updates {curve.tail_mean():.4g}"
-                )
-    summary = write_summary(folder, load_curves([folder]))
-    for notice in dict.fromkeys(p.notice for p in problems.values()):
-        if notice:
-            bar.write(notice)
+    if FLAGS.gin_param and not FLAGS.gin_file:
+        raise ValueError(
+            "Bindings change a configuration, and there is none. "
+            f"Received: gin_param={FLAGS.gin_param}. Add --gin_file."
+        )
+    sweep = _sweep_of_gin() if FLAGS.gin_file else _sweep_of_flags()
+    results = Results(_output_dir(), FLAGS.overwrite)
+    if FLAGS.gin_file:
+        _keep_config(results.path)
+    with (
+        GracefulStop() as stop,
+        ProgressBar(
+            sum(w.steps for w in sweep.plan(results).remaining) or 1,
+            quiet=FLAGS.quiet,
+            description=results.path.name,
+            unit="update",
+            even=False,
+        ) as bar,
+    ):
+        done = run_sweep(sweep, results, bar, lambda: stop.requested)
+        if done and FLAGS.wall_clock:
+            time_sweep(sweep, results)
+    count = results.index()
+    for notice in sweep.notices:
+        print(notice)
+    if not done:
+        command = ["python", "-m", "l2o_tf.evaluate", *sys.argv[1:]]
+        print(
+            f"Stopped by {stop.signal_name}; finished curves are kept. To go "
+            f"on:\n  {shlex.join(command)}"
+        )
+        return 128 + int(signal.Signals[stop.signal_name])
     print(
-        f"Curves and {summary}. To draw them:\n  python -m l2o_tf.plot {folder}"
+        f"{count} curves in {results.path}, listed in index.csv. To draw "
+        f"them:\n  python -m l2o_tf.plot {results.path}"
     )
     return 0
 

@@ -1,30 +1,57 @@
-"""Draw loss curves: log scale, mean and spread over seeds.
+r"""Draw and report loss curves: pictures, tables, an HTML page, TensorBoard.
 
 For example:
 
-  python -m l2o_tf.plot runs/dm_cl/curves
-      draws every curve of a folder to runs/dm_cl/curves/curves.png.
+  python -m l2o_tf.plot runs/eval_paper
+      draws every curve of a folder to curves.png and curves.svg there, and
+      what there is of the paper's figures to figures/; prints where the
+      curves end; writes report.html and events for TensorBoard.
+
+  python -m l2o_tf.plot runs/eval_paper runs/eval_scale \
+      --reproduction=REPRODUCTION.md
+      takes the curves of both folders, and also writes their numbers beside
+      the paper's, with pictures in reproduction/.
 
   python -m l2o_tf.plot a/curves b/curves/x-mlp_orig-test-seed0.npz \
       --output=figure.svg --smooth=1
-      draws folders and single files into one figure, without smoothing.
+      draws folders and single files into one picture, without smoothing, and
+      writes nothing else.
 
 One panel per optimizee, one line per optimizer: the mean of the raw losses
-over seeds, with a band from the lowest to the highest seed. Runs whose loss
-is not finite are counted in the legend.
+over seeds, with a band from the lowest to the highest seed. A run whose loss
+is not finite is drawn up to there, and counted in the legend.
 """
 
 from __future__ import annotations
 
 import pathlib
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
 
 from absl import flags
+from matplotlib.figure import Figure
 
 from l2o_tf.cli import run_command
-from l2o_tf.evaluation.curves import load_curves
-from l2o_tf.evaluation.figures import draw, save_figure
+from l2o_tf.evaluation.curves import Curve, load_curves, write_index
+from l2o_tf.evaluation.wall_clock import read_wall_clock
+from l2o_tf.reporting.figures import save_figure
+from l2o_tf.reporting.gallery import (
+    draw_all,
+    draw_curves,
+    picture_folder,
+    save_all,
+    save_beside_text,
+)
+from l2o_tf.reporting.panels import AGAINST, BANDS, STATISTICS, Drawing
+from l2o_tf.reporting.report import report
+from l2o_tf.reporting.reproduction import not_measured, reproduction
+from l2o_tf.reporting.tables import comparison_table, end_table
+from l2o_tf.reporting.tensorboard import write_events
+from l2o_tf.runtime.atomic import make_folder, write_text
 
 FLAGS = flags.FLAGS
+_BASELINE = "adam"
 
 
 def define_flags() -> None:
@@ -32,27 +59,129 @@ def define_flags() -> None:
     flags.DEFINE_string(
         "output",
         None,
-        "The picture, .png, .svg or .pdf. Defaults to curves.png in the first "
-        "folder.",
+        "One picture of all curves, .png, .svg or .pdf, and nothing else.",
     )
     flags.DEFINE_integer(
         "smooth", 100, "Updates of the running mean; 1 for none."
     )
+    flags.DEFINE_enum(
+        "statistic", "mean", STATISTICS, "What the line is of the seeds."
+    )
+    flags.DEFINE_enum("band", "minmax", BANDS, "What the band is of the seeds.")
+    flags.DEFINE_enum(
+        "against",
+        "updates",
+        AGAINST,
+        "The horizontal axis; seconds are those of wall_clock.csv, which "
+        "`python -m l2o_tf.evaluate --wall_clock` writes.",
+    )
+    flags.DEFINE_list(
+        "figures",
+        None,
+        "Figures of the paper, as 2,7. Defaults to all of which there is a "
+        "curve.",
+    )
+    flags.DEFINE_string(
+        "baseline",
+        None,
+        "The optimizer that the others are compared with, seed by seed. "
+        f"Defaults to {_BASELINE}, if it is there.",
+    )
+    flags.DEFINE_string(
+        "reproduction",
+        None,
+        "A text to write, as REPRODUCTION.md: the curves beside the paper.",
+    )
+    flags.DEFINE_bool("tensorboard", True, "Write events for TensorBoard.")
+
+
+def _configurations(folders: Sequence[pathlib.Path]) -> dict[str, str]:
+    """Return the configurations that `evaluate` left beside its results."""
+    return {
+        str(path): path.read_text("utf-8")
+        for folder in folders
+        for path in sorted((folder / "configs").glob("*.gin"))
+    }
+
+
+def _seconds(folders: Sequence[pathlib.Path]) -> dict[tuple[str, str], float]:
+    """Return (optimizer, optimizee) to the measured seconds of an update."""
+    found: dict[tuple[str, str], float] = {}
+    for folder in folders:
+        found |= read_wall_clock(folder)
+    return found
+
+
+def _print_tables(curves: Sequence[Curve], baseline: str | None) -> None:
+    """Print where the curves end, and what the paper has and they have not."""
+    print(end_table(curves).plain())
+    if baseline is not None:
+        print(comparison_table(curves, baseline).plain())
+    missing = not_measured(curves)
+    if missing:
+        print("Not measured, of what the paper shows:")
+    for optimizee, names in missing.items():
+        print(f"  {optimizee}: {', '.join(names)}")
+
+
+def _write_reproduction(
+    curves: Sequence[Curve], figures: Mapping[str, Figure]
+) -> pathlib.Path:
+    """Write the text that --reproduction asks for, its pictures and index."""
+    path = pathlib.Path(FLAGS.reproduction)
+    folder = make_folder(picture_folder(path))
+    pictures = save_beside_text(path, figures)
+    write_index(folder, [curve.index_row() for curve in curves])
+    command = shlex.join(["python", "-m", "l2o_tf.plot", *sys.argv[1:]])
+    write_text(path, reproduction(curves, pictures, command))
+    return path
+
+
+def _write_everything(
+    folder: pathlib.Path,
+    folders: Sequence[pathlib.Path],
+    curves: Sequence[Curve],
+    drawing: Drawing,
+) -> None:
+    """Write all that there is of the curves to a folder, and say where."""
+    names = {curve.optimizer for curve in curves}
+    baseline = FLAGS.baseline or (_BASELINE if _BASELINE in names else None)
+    figures = draw_all(curves, drawing, FLAGS.figures)
+    page = report(
+        curves, figures, _configurations(folders), drawing.seconds, baseline
+    )
+    _print_tables(curves, baseline)
+    for path in save_all(folder, figures).values():
+        print(path)
+    write_text(folder / "report.html", page)
+    print(folder / "report.html")
+    if FLAGS.reproduction:
+        print(_write_reproduction(curves, figures))
+    if FLAGS.tensorboard:
+        print(f"tensorboard --logdir={write_events(folder, curves)}")
 
 
 def main(argv: list[str]) -> int:
     """Run the command; return the exit code."""
-    paths = argv[1:]
+    paths = [pathlib.Path(path) for path in argv[1:]]
     if not paths:
         raise ValueError(
             "Name folders or files of curves. Received: none. "
             "Try `python -m l2o_tf.plot runs/dm_cl/curves`."
         )
     curves = load_curves(paths)
-    first = pathlib.Path(paths[0])
-    folder = first if first.is_dir() else first.parent
-    output = FLAGS.output or folder / "curves.png"
-    print(save_figure(draw(curves, FLAGS.smooth), output))
+    folders = list(dict.fromkeys(p if p.is_dir() else p.parent for p in paths))
+    drawing = Drawing(
+        FLAGS.smooth,
+        FLAGS.statistic,
+        FLAGS.band,
+        FLAGS.against,
+        _seconds(folders),
+    )
+    if FLAGS.output:
+        print(save_figure(draw_curves(curves, drawing), FLAGS.output))
+    else:
+        _write_everything(folders[0], folders, curves, drawing)
     return 0
 
 

@@ -30,7 +30,7 @@ import gin
 from absl import app, flags
 
 from l2o_tf import config
-from l2o_tf.cli import data_dir_flag, run_command
+from l2o_tf.cli import data_dir_flag, gin_flags, run_command
 from l2o_tf.meta_training.run import Run
 from l2o_tf.meta_training.state import Phase
 from l2o_tf.meta_training.summary import (
@@ -48,14 +48,7 @@ FLAGS = flags.FLAGS
 
 def define_flags() -> None:
     """Define the command's flags."""
-    flags.DEFINE_multi_string(
-        "gin_file", [], "A gin file; repeatable, later ones win."
-    )
-    flags.DEFINE_multi_string(
-        "gin_param",
-        [],
-        "A binding over the files, as 'Trainer.num_episodes = 10'; repeatable.",
-    )
+    gin_flags()
     flags.DEFINE_string(
         "run_dir",
         None,

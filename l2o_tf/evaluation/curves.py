@@ -3,89 +3,157 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
+import math
 import os
 import pathlib
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from l2o_tf.runtime.arrays import Format, load_arrays, save_arrays
 from l2o_tf.runtime.atomic import write_text
 
-FORMAT = Format("l2o_tf.curve", 1)
+FORMAT = Format("l2o_tf.curve", 2)
 TAIL = 100
-SUMMARY = (
+LONG_TAIL = 1000
+INDEX = (
     "optimizer",
     "optimizee",
     "split",
     "seed",
     "steps",
     f"mean_of_last_{TAIL}",
+    f"median_of_last_{LONG_TAIL}",
     "mean_of_all",
     "lowest",
     "not_finite",
     "seconds",
+    "learning_rate",
+    "config_hash",
+    "file",
     "notice",
 )
 
 
-class Curve(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Curve:
     """One run of an optimizer on an optimizee.
 
     Attributes:
         losses: float32 `[steps]`, entry j (from 0) is the loss after j + 1
-            updates.
+            updates; NaN from where the params stopped being numbers.
+        chunk_seconds: float64 `[chunks]`, what each compiled call took, the
+            first with compilation; `chunk_length` updates each, the last one
+            perhaps fewer.
+        chunk_length: int, updates per call.
         optimizer: str, its name in tables and legends.
         optimizee: str.
         split: str, the data split; "" for a problem without data.
         seed: int.
-        seconds: float, of the run alone, compilation included.
+        config: the optimizer's class and arguments, JSON.
+        config_hash: str, 16 hexadecimal digits of all that the losses depend
+            on but the seed (`l2o_tf.evaluation.identity`).
+        packages: name to version of what made the numbers.
+        runtime: "xla" or "graph".
+        device: str, "CPU" or the GPU's name.
+        tuning: how a tuned optimizer was chosen (`TuningResult` as JSON), or
+            None.
         notice: None, or what a reader must know of the data.
     """
 
     losses: np.ndarray
+    chunk_seconds: np.ndarray
+    chunk_length: int
     optimizer: str
     optimizee: str
     split: str
     seed: int
-    seconds: float
+    config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    config_hash: str = ""
+    packages: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    runtime: str = ""
+    device: str = ""
+    tuning: Mapping[str, Any] | None = None
     notice: str | None = None
 
+    @property
+    def steps(self) -> int:
+        """How many updates were made."""
+        return len(self.losses)
+
+    @property
+    def seconds(self) -> float:
+        """How long the run took, compilation included."""
+        return float(np.sum(self.chunk_seconds))
+
+    @property
+    def diverged(self) -> bool:
+        """Whether a loss is not a number, or infinite."""
+        return not bool(np.isfinite(self.losses).all())
+
+    @property
     def file_name(self) -> str:
-        """Return `<optimizer>-<optimizee>-<split>-seed<seed>.npz`."""
-        parts = [self.optimizer, self.optimizee, self.split or "nodata"]
-        stem = "-".join("_".join(p.split(os.sep)) for p in parts)
-        return f"{stem}-seed{self.seed}.npz"
+        """`<optimizer>-<optimizee>-<split>-seed<seed>.npz`."""
+        return curve_file(self.optimizer, self.optimizee, self.split, self.seed)
 
     def tail_mean(self) -> float:
         """Return the mean of the last `TAIL` raw losses."""
         return float(np.mean(self.losses[-TAIL:], dtype=np.float64))
 
-    def summary(self) -> tuple[object, ...]:
-        """Return the row of `SUMMARY`; means are of raw losses."""
-        return (
+    def tail_median(self) -> float:
+        """Return the median of the last `LONG_TAIL` raw losses."""
+        return float(np.median(self.losses[-LONG_TAIL:].astype(np.float64)))
+
+    def mean(self) -> float:
+        """Return the mean of all raw losses."""
+        return float(np.mean(self.losses, dtype=np.float64))
+
+    def index_row(self) -> dict[str, object]:
+        """Return the row of `INDEX`; means are of raw losses."""
+        values = (
             self.optimizer,
             self.optimizee,
             self.split,
             self.seed,
-            len(self.losses),
+            self.steps,
             self.tail_mean(),
-            float(np.mean(self.losses, dtype=np.float64)),
-            float(np.min(self.losses)),
+            self.tail_median(),
+            self.mean(),
+            _lowest(self.losses),
             int(np.sum(~np.isfinite(self.losses))),
             round(self.seconds, 3),
+            self.config.get("learning_rate", ""),
+            self.config_hash,
+            self.file_name,
             self.notice or "",
         )
+        return dict(zip(INDEX, values, strict=True))
+
+
+def _lowest(losses: np.ndarray) -> float:
+    finite = losses[np.isfinite(losses)]
+    return float(finite.min()) if finite.size else math.nan
+
+
+def curve_file(optimizer: str, optimizee: str, split: str, seed: int) -> str:
+    """Return `<optimizer>-<optimizee>-<split>-seed<seed>.npz`."""
+    parts = [optimizer, optimizee, split or "nodata"]
+    stem = "-".join("_".join(p.split(os.sep)) for p in parts)
+    return f"{stem}-seed{seed}.npz"
 
 
 def save_curve(folder: str | os.PathLike[str], curve: Curve) -> pathlib.Path:
     """Write a curve to its file in `folder`, atomically; return the path."""
-    path = pathlib.Path(folder) / curve.file_name()
-    metadata = curve._asdict()
-    losses = metadata.pop("losses")
-    save_arrays(path, {"losses": losses}, metadata, FORMAT)
+    path = pathlib.Path(folder) / curve.file_name
+    metadata = {
+        field.name: getattr(curve, field.name)
+        for field in dataclasses.fields(curve)
+    }
+    arrays = {name: metadata.pop(name) for name in ("losses", "chunk_seconds")}
+    save_arrays(path, arrays, metadata, FORMAT)
     return path
 
 
@@ -94,9 +162,14 @@ def load_curve(path: str | os.PathLike[str]) -> Curve:
 
     Raises:
         CheckpointError: if the file is not a readable curve.
+        DamagedFileError: if its bytes are not what was written.
     """
     arrays, metadata = load_arrays(path, FORMAT)
-    return Curve(losses=arrays["losses"], **metadata)
+    return Curve(
+        losses=arrays["losses"],
+        chunk_seconds=arrays["chunk_seconds"],
+        **metadata,
+    )
 
 
 def load_curves(paths: Sequence[str | os.PathLike[str]]) -> list[Curve]:
@@ -119,14 +192,14 @@ def load_curves(paths: Sequence[str | os.PathLike[str]]) -> list[Curve]:
     return [load_curve(file) for file in files]
 
 
-def write_summary(
-    folder: str | os.PathLike[str], curves: Sequence[Curve]
+def write_index(
+    folder: str | os.PathLike[str], rows: Iterable[Mapping[str, object]]
 ) -> pathlib.Path:
-    """Write `summary.csv`, one row per curve, atomically; return the path."""
+    """Write `index.csv` of `Curve.index_row`s, atomically; return the path."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(SUMMARY)
-    writer.writerows(curve.summary() for curve in curves)
-    path = pathlib.Path(folder) / "summary.csv"
+    writer = csv.DictWriter(text, INDEX, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    path = pathlib.Path(folder) / "index.csv"
     write_text(path, text.getvalue())
     return path

@@ -35,6 +35,7 @@ import warnings
 from collections.abc import Iterable
 from typing import Any
 
+import gin
 import numpy as np
 
 from l2o_tf.interop.pickle_stand_ins import GLOBALS, Array, StandIn
@@ -214,18 +215,24 @@ def model_name(path: str | pathlib.Path) -> str:
     return path.stem
 
 
-def load_released(path: str | pathlib.Path) -> OptimizerCell:
+@gin.register(module="l2o_tf.interop")
+def load_released(
+    path: str | pathlib.Path, folder: str | pathlib.Path = ""
+) -> OptimizerCell:
     """Rebuild a learned optimizer from a file of weights of any kind.
 
     Args:
         path: an `.l2l` file of the released program; the checkpoint of
             L2O-Scale as `load_released_checkpoint` takes it; or an `.npz`
             file as `learned.weights.load_cell` takes it.
+        folder: what a relative path is relative to; "" for the working
+            directory.
 
     Raises:
         CheckpointError: as `read_pickle`, `load_released_checkpoint` and
             `load_cell`, or if the arrays are of no known cell.
     """
+    path = pathlib.Path(folder) / path
     if is_pickle(path):
         return cell_from_arrays(read_pickle(path), path)
     if is_released_checkpoint(path):

@@ -34,12 +34,15 @@ class Optimizee(abc.ABC):
         exact_gradients: bool, whether `loss_and_gradient` returns df/dx, as it
             does but where an optimizer is to be shown something else (noise,
             say, which the loss does not have).
+        convolves: bool, whether the loss has convolutions, for which XLA is
+            slow on a CPU.
     """
 
     layout: Layout
     split: str = ""
     notice: str | None = None
     exact_gradients: bool = True
+    convolves: bool = False
 
     @abc.abstractmethod
     def reset(self, seed: Seed) -> tuple[Vector, Nest]:

@@ -56,6 +56,7 @@ class Sum(Optimizee):
             )
         self.split = _common_split(self.optimizees)
         self.notice = join_notices(o.notice for o in self.optimizees)
+        self.convolves = any(o.convolves for o in self.optimizees)
         self.layout = Layout.from_shapes(
             {
                 f"{i}/{name}": shape

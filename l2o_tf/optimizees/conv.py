@@ -71,6 +71,8 @@ class ConvNet(ImageClassifier):
         spec l2o_scale.md 6.2.
     """
 
+    convolves = True
+
     def __init__(
         self,
         dataset: ImageDataset,

@@ -57,6 +57,8 @@ class LeNet(ImageClassifier):
         LeCun et al. 1998; Chen et al. 2020, section 5; spec dm_rnnprop.md 1.8.
     """
 
+    convolves = True
+
     def __init__(
         self,
         dataset: ImageDataset,

@@ -56,6 +56,8 @@ class NASCell(ImageClassifier):
         spec dm_rnnprop.md 1.6 and 1.7.
     """
 
+    convolves = True
+
     def __init__(
         self,
         dataset: ImageDataset,

@@ -57,6 +57,8 @@ class PlainConvNet(ImageClassifier):
         spec l2o_scale.md 3.5 and 6.2.
     """
 
+    convolves = True
+
     def __init__(
         self,
         dataset: ImageDataset,

@@ -57,6 +57,8 @@ class VGG16(ImageClassifier):
         Simonyan and Zisserman, ICLR 2015; spec dm_rnnprop.md 1.8.
     """
 
+    convolves = True
+
     def __init__(
         self,
         dataset: ImageDataset,

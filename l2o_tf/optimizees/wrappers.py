@@ -37,6 +37,7 @@ class Wrapper(Optimizee):
         self.layout = optimizee.layout
         self.split = optimizee.split
         self.notice = optimizee.notice
+        self.convolves = optimizee.convolves
 
     def sample(self, seed: Seed) -> Nest:
         """Draw a minibatch of the wrapped problem."""

@@ -14,12 +14,16 @@ import tqdm
 
 from l2o_tf.core import checks
 
+_UNEVEN = (
+    "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]"
+)
+
 
 def _short(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """Write as h:mm:ss, with days before it where there are any."""
     return str(datetime.timedelta(seconds=round(seconds)))
 
@@ -38,6 +42,8 @@ class ProgressBar:
         description: what is counted, at the left.
         unit: the word for one unit, in the singular.
         log_every_s: seconds between two lines. Defaults to 30.
+        even: whether all units cost about the same, so that their rate tells
+            the time left. If not, it is for the caller to name.
         stream: where to write; standard error if None.
         clock: returns seconds, for tests.
 
@@ -53,6 +59,7 @@ class ProgressBar:
         description: str = "",
         unit: str = "episode",
         log_every_s: float = 30.0,
+        even: bool = True,
         stream: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -67,6 +74,7 @@ class ProgressBar:
         self._stream = sys.stderr if stream is None else stream
         self._description = description
         self._unit = unit
+        self._even = even
         self._clock = clock
         self._done = self._begun_at = self._logged = initial
         self._begun = self._logged_at = clock()
@@ -81,6 +89,7 @@ class ProgressBar:
                 unit=f" {unit}s",
                 file=self._stream,
                 dynamic_ncols=True,
+                bar_format=None if even else _UNEVEN,
             )
 
     def update(self, n: int, **postfix: object) -> None:
@@ -101,6 +110,16 @@ class ProgressBar:
             self._bar.update(n)
         elif self._clock() - self._logged_at >= self._log_every_s:
             self._log()
+
+    def catch_up(self, remaining: int) -> None:
+        """Count what others have done meanwhile: `remaining` units are left.
+
+        Nothing is counted back where more are left than before.
+        """
+        if self._total is not None:
+            self.update(
+                max(0, self._total - remaining - self._done), **self._postfix
+            )
 
     def write(self, line: str) -> None:
         """Write a line of its own, above the bar where there is one."""
@@ -123,9 +142,9 @@ class ProgressBar:
         seconds = now - self._logged_at
         rate = (self._done - self._logged) / seconds if seconds else math.nan
         parts = [self._head(), f"{rate:.3g} {self._unit}s/s"]
-        if self._total is not None and rate > 0:
+        if self._total is not None and rate > 0 and self._even:
             left = max(0, self._total - self._done) / rate
-            parts.append(f"{_duration(left)} left")
+            parts.append(f"{duration(left)} left")
         self.write(", ".join(parts + self._values()))
         self._logged, self._logged_at = self._done, now
 
@@ -139,7 +158,7 @@ class ProgressBar:
             return
         seconds = self._clock() - self._begun
         count = self._done - self._begun_at
-        parts = [self._head(), f"{count} in {_duration(seconds)}"]
+        parts = [self._head(), f"{count} in {duration(seconds)}"]
         self.write(", ".join(parts + self._values()))
 
     def __enter__(self) -> ProgressBar:

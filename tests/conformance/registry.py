@@ -66,6 +66,7 @@ from l2o_tf.optimizees.wrappers import (
 )
 from l2o_tf.optimizers.adagrad import Adagrad
 from l2o_tf.optimizers.adam import Adam
+from l2o_tf.optimizers.decayed_adam import DecayedAdam
 from l2o_tf.optimizers.momentum import Momentum
 from l2o_tf.optimizers.repaired import RepairedGradients
 from l2o_tf.optimizers.rmsprop import RMSProp
@@ -174,6 +175,15 @@ CELLS = {
     "adam": Entry(Adam, {"learning_rate": 0.05}),
     "rmsprop": Entry(RMSProp, {"learning_rate": 0.05, "momentum": 0.5}),
     "adagrad": Entry(Adagrad, {"learning_rate": 0.05}),
+    "decayed_adam": Entry(
+        DecayedAdam,
+        {
+            "learning_rate": 0.05,
+            "exponential_decay": 1e-4,
+            "linear_decay": 1e-4,
+            "num_steps": 10,
+        },
+    ),
     "repaired": Entry(
         RepairedGradients,
         {"optimizer": Entry(RMSProp, {"learning_rate": 0.05}), "bound": 2.0},

@@ -7,10 +7,15 @@ from support.closed_form import DiagonalQuadratic
 
 from l2o_tf.core import seeds
 from l2o_tf.datasets.synthetic import synthetic_images
-from l2o_tf.evaluation.recorder import CurveRecorder
+from l2o_tf.evaluation.recorder import CurveRecorder, chosen_runtime
 from l2o_tf.learned.dm import DMLSTM
 from l2o_tf.learned.learnable_sgd import LearnableSGD
+from l2o_tf.optimizees.conv import ConvNet
+from l2o_tf.optimizees.lenet import LeNet
 from l2o_tf.optimizees.mlp import MLP
+from l2o_tf.optimizees.nas_cell import NASCell
+from l2o_tf.optimizees.plain_conv import PlainConvNet
+from l2o_tf.optimizees.vgg import VGG16
 from l2o_tf.optimizers.sgd import SGD
 from l2o_tf.unroll.carry import start_episode
 from l2o_tf.unroll.engine import inner_step
@@ -99,3 +104,56 @@ def test_no_loss_is_computed_before_the_first_update():
     recorder = CurveRecorder(SGD(1e-30), QUADRATIC, 1)
     start = QUADRATIC.loss(tf.constant(QUADRATIC.x0), (), ())
     np.testing.assert_allclose(curve(recorder, 0, 1), [start], rtol=1e-6)
+
+
+class DeadLogits(DiagonalQuadratic):
+    """A loss that stays finite when the params no longer are."""
+
+    def loss(self, params, constants, batch):
+        return tf.reduce_sum(tf.where(tf.math.is_finite(params), params, 0.0))
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_losses_are_nan_from_where_the_params_are_not_finite(jit_compile):
+    # x_t = 1 - 2e38 t: -1e38 after one update, -inf after two.
+    problem = DeadLogits([1.0], [1.0], "float32")
+    problem.value_and_gradient = lambda params, constants, batch: (
+        tf.constant(0.0),
+        tf.constant([2e38]),
+    )
+    recorder = CurveRecorder(SGD(1.0), problem, 4, jit_compile)
+    losses = curve(recorder, 0, 10)
+    np.testing.assert_allclose(losses[0], -2e38, rtol=1e-6)
+    assert losses.shape == (10,)
+    assert np.isnan(losses[1:]).all()
+
+
+def test_what_remains_of_a_diverged_run_is_not_computed(monkeypatch):
+    recorder = CurveRecorder(SGD(1e30), QUADRATIC, 5, jit_compile=False)
+    calls = []
+    run = recorder._run
+    monkeypatch.setattr(
+        recorder, "_run", lambda *a: calls.append(None) or run(*a)
+    )
+    assert np.isnan(curve(recorder, 0, 50)[5:]).all()
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_the_runtime_that_is_asked_for_is_taken(asked):
+    assert chosen_runtime(QUADRATIC, asked) is asked
+
+
+def test_convolutions_leave_xla_on_a_cpu_only(monkeypatch):
+    problem = DiagonalQuadratic([1.0], [1.0], "float32")
+    assert chosen_runtime(problem, None) is True
+    problem.convolves = True
+    assert chosen_runtime(problem, None) is False
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind])
+    assert chosen_runtime(problem, None) is True
+
+
+@pytest.mark.parametrize("kind", [ConvNet, LeNet, NASCell, PlainConvNet, VGG16])
+def test_every_convolutional_network_says_that_it_is_one(kind):
+    assert kind.convolves
+    assert not MLP.convolves

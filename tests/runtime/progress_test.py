@@ -145,3 +145,24 @@ def test_progress_never_goes_back(n):
         pytest.raises(ValueError, match=f"Received: n={n}"),
     ):
         progress.update(n)
+
+
+def test_uneven_units_tell_no_time_left_of_their_own():
+    stream, clock = io.StringIO(), Clock()
+    progress = bar(stream, clock, even=False)
+    clock.now += 100.0
+    progress.update(10, left="0:01:00")
+    (line,) = stream.getvalue().splitlines()
+    assert line.count("left") == 1
+    assert line.endswith("left=0:01:00")
+
+
+def test_what_others_did_is_caught_up_with_and_never_taken_back():
+    stream, clock = io.StringIO(), Clock()
+    progress = bar(stream, clock)
+    progress.update(10, loss=1.0)
+    progress.catch_up(170)
+    progress.catch_up(295)
+    progress.close()
+    assert "130/300" in stream.getvalue()
+    assert "loss=1" in stream.getvalue()

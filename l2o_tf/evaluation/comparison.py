@@ -1,0 +1,68 @@
+"""Which optimizers are compared, on what, and by which protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import gin
+
+from l2o_tf.core import checks
+from l2o_tf.datasets.base import SPLITS
+from l2o_tf.evaluation.contenders import Fixed
+from l2o_tf.evaluation.tuning import Tuned
+
+Contender = Fixed | Tuned
+
+
+@gin.register(module="l2o_tf.evaluation")
+class Comparison:
+    """Optimizers on optimizees under one protocol.
+
+    Every optimizer sees the same starts and the same minibatches for a seed.
+
+    Args:
+        optimizers: `Fixed` and `Tuned` ones, names different.
+        optimizees: names as `named_optimizee` takes them.
+        seeds: ints, each once.
+        steps: int, updates of a run. Defaults to 10,000.
+        split: "train", "inner_valid", "meta_valid" or "test", which is
+            optimised on and measured.
+        jit_compile: XLA or the graph runtime; None for what is faster.
+
+    Raises:
+        ValueError: if something is empty, double or unknown.
+    """
+
+    def __init__(
+        self,
+        optimizers: Sequence[Contender],
+        optimizees: Sequence[str],
+        seeds: Sequence[int] = tuple(range(10)),
+        steps: int = 10_000,
+        split: str = "test",
+        jit_compile: bool | None = None,
+    ) -> None:
+        self.optimizers = tuple(optimizers)
+        self.optimizees = tuple(optimizees)
+        self.seeds = tuple(seeds)
+        self.steps = checks.positive_int("steps", steps)
+        self.split = split
+        self.jit_compile = jit_compile
+        if split not in SPLITS:
+            raise ValueError(
+                f"`split` must be one of {', '.join(SPLITS)}. "
+                f"Received: split={split!r}."
+            )
+        _check_once("optimizers", [o.name for o in self.optimizers])
+        _check_once("optimizees", list(self.optimizees))
+        _check_once("seeds", list(self.seeds))
+        if not all(type(seed) is int for seed in self.seeds):
+            raise ValueError(f"Seeds are ints. Received: seeds={self.seeds}.")
+
+
+def _check_once(what: str, values: Sequence[object]) -> None:
+    if not values or len(set(values)) != len(values):
+        raise ValueError(
+            f"A comparison needs {what}, each once. Received: "
+            f"{what}={list(values)}."
+        )

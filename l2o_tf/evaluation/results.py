@@ -1,0 +1,204 @@
+"""The folder of a sweep: a file per curve, claimed, checked and indexed.
+
+    <folder>/<optimizer>-<optimizee>-<split>-seed<k>.npz    one curve each
+    <folder>/index.csv          a row per curve, written anew after each
+    <folder>/tuning/            the same for the candidates of grids
+    <folder>/.locks/            who computes what; nothing to keep
+
+Any number of processes may work in one folder: a job is computed by whoever
+holds its lock, and what a killed process held is free at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from l2o_tf.evaluation.curves import (
+    Curve,
+    curve_file,
+    load_curve,
+    save_curve,
+    write_index,
+)
+from l2o_tf.runtime.arrays import DamagedFileError
+from l2o_tf.runtime.atomic import make_folder, remove_leftovers
+from l2o_tf.runtime.file_lock import file_lock
+
+
+class Wanted(NamedTuple):
+    """What a result file must be the result of.
+
+    Attributes:
+        optimizer: str, its name.
+        optimizee: str.
+        split: str, "" for a problem without data.
+        seed: int.
+        steps: int.
+        config_hash: str, as `identity.config_hash` makes it.
+        tuning: bool, whether it belongs to the candidates of a grid.
+    """
+
+    optimizer: str
+    optimizee: str
+    split: str
+    seed: int
+    steps: int
+    config_hash: str
+    tuning: bool = False
+
+    @property
+    def file_name(self) -> str:
+        """The path in the folder."""
+        name = curve_file(self.optimizer, self.optimizee, self.split, self.seed)
+        return os.path.join("tuning", name) if self.tuning else name
+
+
+class Results:
+    """Read and write the result files of a folder.
+
+    Args:
+        folder: created if need be.
+        overwrite: whether a result of another configuration is replaced, not
+            refused.
+        say: takes a line for the user.
+
+    Raises:
+        OSError: if the folder cannot be created.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        overwrite: bool = False,
+        say: Callable[[str], None] = print,
+    ) -> None:
+        self.path = make_folder(folder)
+        self._overwrite = overwrite
+        self._say = say
+        self._checked: set[Wanted] = set()
+        self._announced: set[pathlib.Path] = set()
+        self._rows: dict[pathlib.Path, tuple[int, dict[str, object]]] = {}
+        # Nobody writes while this lock is held alone.
+        with self._lock("writing", wait=False) as alone:
+            if alone:
+                remove_leftovers(self.path)
+                remove_leftovers(self.path / "tuning")
+
+    def _lock(
+        self, name: str, shared: bool = False, wait: bool = True
+    ) -> contextlib.AbstractContextManager[bool]:
+        return file_lock(self.path / ".locks" / f"{name}.lock", shared, wait)
+
+    def has(self, wanted: Wanted) -> bool:
+        """Return whether there is the finished curve.
+
+        A file that is damaged is announced, and counts as missing.
+
+        Raises:
+            CheckpointError: if the file is of another format.
+            ValueError: if it is the result of something else.
+        """
+        if wanted in self._checked:
+            return True
+        path = self.path / wanted.file_name
+        if not path.exists():
+            return False
+        try:
+            curve = load_curve(path)
+        except DamagedFileError as error:
+            if path not in self._announced:
+                self._announced.add(path)
+                self._say(f"To be computed again: {error}")
+            return False
+        different = _difference(wanted, curve)
+        if different and self._overwrite:
+            return False
+        if different:
+            raise ValueError(
+                "A result there is of another optimizer, problem or length. "
+                f"Received: {path} with {different}. Choose another "
+                "--output_dir, or replace it by --overwrite."
+            )
+        self._checked.add(wanted)
+        return True
+
+    def load(self, wanted: Wanted) -> Curve:
+        """Read a curve that is there."""
+        return load_curve(self.path / wanted.file_name)
+
+    @contextlib.contextmanager
+    def claim(self, wanted: Wanted) -> Iterator[bool]:
+        """Hold a job while inside; give False where another process has it."""
+        with (
+            self._lock("measuring", shared=True),
+            self._lock(_lock_name(wanted), wait=False) as held,
+        ):
+            yield held
+
+    def wait_for(self, wanted: Wanted) -> None:
+        """Wait until no process computes a job."""
+        with self._lock(_lock_name(wanted)):
+            pass
+
+    def alone(self) -> contextlib.AbstractContextManager[bool]:
+        """Wait until no process computes a job, and let none begin one."""
+        return self._lock("measuring")
+
+    def save(self, wanted: Wanted, curve: Curve) -> None:
+        """Write a curve and the index."""
+        folder = make_folder((self.path / wanted.file_name).parent)
+        with self._lock("writing", shared=True):
+            save_curve(folder, curve)
+        self._checked.add(wanted)
+        self.index(folder)
+
+    def index(self, folder: pathlib.Path | None = None) -> int:
+        """Write index.csv of what is there; return the number of rows.
+
+        Damaged files are left out.
+
+        Raises:
+            CheckpointError: if a file is of another format.
+        """
+        folder = folder or self.path
+        # Under one lock, or an older list could replace a newer one.
+        with self._lock("index"), self._lock("writing", shared=True):
+            rows = []
+            for path in sorted(folder.glob("*.npz")):
+                with contextlib.suppress(DamagedFileError):
+                    rows.append(self._row(path))
+            write_index(folder, rows)
+        return len(rows)
+
+    def _row(self, path: pathlib.Path) -> dict[str, object]:
+        """Return a file's row, read once for each time it is written."""
+        stamp = path.stat().st_mtime_ns
+        if path not in self._rows or self._rows[path][0] != stamp:
+            self._rows[path] = stamp, load_curve(path).index_row()
+        return self._rows[path][1]
+
+
+def _lock_name(wanted: Wanted) -> str:
+    return wanted.file_name.replace(os.sep, "+")
+
+
+def _difference(wanted: Wanted, curve: Curve) -> str:
+    """Name what differs between a wanted and a found result; "" if nothing."""
+    found = Wanted(
+        curve.optimizer,
+        curve.optimizee,
+        curve.split,
+        curve.seed,
+        curve.steps,
+        curve.config_hash,
+        wanted.tuning,
+    )
+    return ", ".join(
+        f"{name}={value!r} (wanted {want!r})"
+        for name, value, want in zip(Wanted._fields, found, wanted, strict=True)
+        if value != want
+    )

@@ -1,0 +1,93 @@
+"""Where the evaluation is not that of the paper or of its programs."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from l2o_tf.evaluation.curves import TAIL
+
+
+class Deviation(NamedTuple):
+    """Where the evaluation is not the paper's or the released program's.
+
+    Attributes:
+        what: str.
+        there: str, in the paper or in the released program.
+        here: str.
+    """
+
+    what: str
+    there: str
+    here: str
+
+
+DEVIATIONS = (
+    Deviation(
+        "runs",
+        "paper: the average of ten; program: one process per run",
+        "the seeds stand beside each value; a seed gives every optimizer the "
+        "same start and the same minibatches",
+    ),
+    Deviation(
+        "end value",
+        "read by eye off the published pictures, whose smoothing is not "
+        "described",
+        f"the mean of a run's last {TAIL} losses",
+    ),
+    Deviation(
+        "diverged runs",
+        "not mentioned",
+        "counted; not in the mean",
+    ),
+    Deviation(
+        "hand-designed optimizers",
+        "program: Adam alone, on the train split, the loss before the update "
+        "on the gradient's minibatch",
+        "as the learned ones: same start, minibatches and split, the loss "
+        "after the update on a fresh minibatch",
+    ),
+    Deviation(
+        "their tuning",
+        "paper: a grid search, the grid not stated",
+        "the grids below; tuning has its own seeds",
+    ),
+    Deviation(
+        "L2O-Scale's runs",
+        "its program: the loss before the update, on the gradient's minibatch",
+        "the protocol of L2O-DM's program: the loss after the update, on a "
+        "fresh minibatch",
+    ),
+    Deviation(
+        "L2O-Scale on Conv-MNIST and Conv-CIFAR",
+        "its program: batch normalisation that only scales, by 0.9995",
+        "batch normalisation by the minibatch, as in L2O-DM's program "
+        "(`mnist_conv_inert` is the other)",
+    ),
+    Deviation(
+        "Conv-MNIST, Conv-CIFAR, NAS-CIFAR",
+        "paper: neither batch normalisation nor ReLU on the logits is "
+        "mentioned",
+        "the program's: both, batch normalisation without parameters",
+    ),
+    Deviation(
+        "LeNet",
+        "cannot be built with the stated Sonnet",
+        "Sonnet 1.3's batch normalisation: a trainable offset, no scale",
+    ),
+    Deviation(
+        "MNIST's 5,000 held-out images",
+        "the first of the original file",
+        "the first in the order of tensorflow-datasets; the test split is the "
+        "same 10,000 images",
+    ),
+    Deviation(
+        "CIFAR-10 minibatches",
+        "shuffled within a window of about 1,000 images",
+        "drawn uniformly, with replacement",
+    ),
+    Deviation(
+        "Figures A2 and A3",
+        "not known to us",
+        "ours: all curves in one place, by updates and by seconds",
+    ),
+)

@@ -1,0 +1,122 @@
+"""All pictures of a folder of results: its curves, and the paper's figures."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+
+from matplotlib.figure import Figure
+
+from l2o_tf.evaluation.curves import Curve
+from l2o_tf.reporting import paper
+from l2o_tf.reporting.exploration import is_exploration
+from l2o_tf.reporting.figures import DEFAULT, draw, save_figure
+from l2o_tf.reporting.panels import Drawing
+from l2o_tf.reporting.paper_figures import draw_paper_figure
+
+CURVES = "curves"
+
+
+def draw_curves(curves: Sequence[Curve], drawing: Drawing = DEFAULT) -> Figure:
+    """Draw all curves.
+
+    Those named `<run>@<episodes>` are left to Figures 4 and A1, unless there
+    are no others.
+
+    Raises:
+        ValueError: as `l2o_tf.reporting.figures.draw`.
+    """
+    others = [c for c in curves if not is_exploration(c.optimizer)]
+    return draw(others or curves, drawing)
+
+
+def draw_all(
+    curves: Sequence[Curve],
+    drawing: Drawing = DEFAULT,
+    numbers: Sequence[str] | None = None,
+) -> dict[str, Figure]:
+    """Draw all curves, and the paper's figures of which there are some.
+
+    Args:
+        curves: all there are.
+        drawing: how to draw them.
+        numbers: of the paper's figures; None for all of them.
+
+    Returns:
+        `CURVES` and the figures' numbers, to the picture.
+
+    Raises:
+        ValueError: if a number is of no figure, or as
+            `l2o_tf.reporting.figures.draw`.
+    """
+    known = {figure.number: figure for figure in paper.FIGURES}
+    wanted = list(known) if numbers is None else list(numbers)
+    unknown = [number for number in wanted if number not in known]
+    if unknown:
+        raise ValueError(
+            f"The paper's figures here are {', '.join(known)}. "
+            f"Received: figures={unknown}."
+        )
+    drawn = {CURVES: draw_curves(curves, drawing)}
+    for number in wanted:
+        picture = draw_paper_figure(known[number], curves, drawing)
+        if picture is not None:
+            drawn[number] = picture
+    return drawn
+
+
+def save_all(
+    folder: str | os.PathLike[str], figures: Mapping[str, Figure]
+) -> dict[str, pathlib.Path]:
+    """Write every figure as .png and .svg.
+
+    Args:
+        folder: where curves.* and figures/figure_<number>.* go.
+        figures: of `draw_all`.
+
+    Returns:
+        Each figure's name to its .png.
+
+    Raises:
+        OSError: if a file cannot be written.
+    """
+    paths = {}
+    for name, figure in figures.items():
+        stem = name if name == CURVES else f"figures/figure_{name}"
+        for ending in (".svg", ".png"):
+            paths[name] = save_figure(
+                figure, pathlib.Path(folder) / f"{stem}{ending}"
+            )
+    return paths
+
+
+def picture_folder(path: str | os.PathLike[str]) -> pathlib.Path:
+    """Return where a text's pictures are: reproduction/ of REPRODUCTION.md."""
+    path = pathlib.Path(path)
+    return path.parent / path.stem.lower()
+
+
+def save_beside_text(
+    path: str | os.PathLike[str], figures: Mapping[str, Figure]
+) -> dict[str, str]:
+    """Write the paper's figures to the folder of a text's pictures.
+
+    Args:
+        path: of the text.
+        figures: of `draw_all`; the picture of all curves is left out.
+
+    Returns:
+        The figures' numbers to paths relative to the text.
+
+    Raises:
+        OSError: if a file cannot be written.
+    """
+    folder = picture_folder(path)
+    pictures = {}
+    for number, figure in figures.items():
+        if number != CURVES:
+            name = f"figure_{number}.png"
+            save_figure(figure, folder / name)
+            pictures[number] = f"{folder.name}/{name}"
+    return pictures

@@ -1,0 +1,382 @@
+"""Tables of curves: where they end, what was tuned, who is lower than whom."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from l2o_tf.evaluation.curves import Curve
+from l2o_tf.reporting import paper
+from l2o_tf.reporting.statistics import (
+    Paired,
+    UnpairedError,
+    endings,
+    paired,
+)
+
+Cell = str | int | float
+SPLIT = "test"  # of the published runs
+
+
+class Table(NamedTuple):
+    """Rows under named columns; a float is shown with two decimals.
+
+    Attributes:
+        title: str.
+        columns: tuple of str.
+        rows: list of tuples, an entry per column.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: list[tuple[Cell, ...]]
+
+    def markdown(self) -> str:
+        """Return the table, without its title, as Markdown."""
+        rows = [self.columns, ("---",) * len(self.columns), *self._shown()]
+        return "".join(
+            f"| {' | '.join(c.replace('|', chr(92) + '|') for c in row)} |\n"
+            for row in rows
+        )
+
+    def plain(self) -> str:
+        """Return the title and aligned columns, numbers to the right."""
+        rows = [self.columns, *self._shown()]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        right = [
+            all(isinstance(row[i], (int, float)) for row in self.rows)
+            for i in range(len(self.columns))
+        ]
+        lines = [
+            "  ".join(
+                cell.rjust(width) if is_number else cell.ljust(width)
+                for cell, width, is_number in zip(
+                    row, widths, right, strict=True
+                )
+            ).rstrip()
+            for row in rows
+        ]
+        return "\n".join([self.title, *lines]) + "\n"
+
+    def csv(self) -> str:
+        """Return the columns and rows as CSV, floats with every digit."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerows([self.columns, *self.rows])
+        return text.getvalue()
+
+    def _shown(self) -> list[tuple[str, ...]]:
+        return [tuple(map(shown, row)) for row in self.rows]
+
+
+class EndRow(NamedTuple):
+    """Where one optimizer ends on one optimizee, in natural logarithms.
+
+    Attributes:
+        optimizee: str.
+        optimizer: str.
+        ours: float, ln of the mean over the seeds; NaN if all diverged.
+        low: float, ln of the lowest run's end value.
+        high: float, ln of the highest finite run's end value.
+        typical: float, ln of the median run's median.
+        seeds: tuple of int.
+        diverged: int, how many of them.
+        steps: int.
+        split: str.
+        published: float, or None.
+        verdict: str, of `verdict`, or why there is none.
+        learning_rate: float, or None if none was tuned.
+        at_edge: bool, whether it lies at the edge of its grid.
+    """
+
+    optimizee: str
+    optimizer: str
+    ours: float
+    low: float
+    high: float
+    typical: float
+    seeds: tuple[int, ...]
+    diverged: int
+    steps: int
+    split: str
+    published: float | None
+    verdict: str
+    learning_rate: float | None
+    at_edge: bool
+
+
+def shown(value: Cell) -> str:
+    """Return a cell's text: two decimals for a float, "" for NaN."""
+    if isinstance(value, float):
+        # Rounded first, so that -0.001 does not become -0.00.
+        return "" if math.isnan(value) else f"{round(value, 2) + 0.0:.2f}"
+    return str(value)
+
+
+def interval(low: float, high: float) -> str:
+    """Return "<low> to <high>", "" if there is none."""
+    return "" if math.isnan(low) else f"{shown(low)} to {shown(high)}"
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """Return whole numbers as ranges: 0, 1, 2, 5 gives "0-2, 5"."""
+    runs: list[list[int]] = []
+    for number in sorted(set(numbers)):
+        if runs and runs[-1][1] == number - 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
+
+
+def groups(
+    curves: Sequence[Curve],
+) -> dict[tuple[str, str, str], list[Curve]]:
+    """Return `(optimizee, split, optimizer)` to its curves.
+
+    Optimizees and splits stay together, in the order in which they first
+    come; so do the optimizers inside.
+    """
+    panels = list(dict.fromkeys((c.optimizee, c.split) for c in curves))
+    optimizers = list(dict.fromkeys(c.optimizer for c in curves))
+    grouped: dict[tuple[str, str, str], list[Curve]] = {
+        (*panel, optimizer): [] for panel in panels for optimizer in optimizers
+    }
+    for curve in curves:
+        grouped[curve.optimizee, curve.split, curve.optimizer].append(curve)
+    return {key: found for key, found in grouped.items() if found}
+
+
+def verdict(low: float, high: float, published: float, error: float) -> str:
+    """Say whether a published value fits the single runs.
+
+    It fits if it lies within [low - error, high + error]; if not, the word
+    says where ours are and the number how far that interval is from it.
+
+    Args:
+        low: float, ln of the lowest run's end value.
+        high: float, ln of the highest run's end value.
+        published: float, ln loss.
+        error: float >= 0, how exactly it was read.
+
+    Returns:
+        "fits", "lower by x" or "higher by x".
+    """
+    if published < low - error:
+        return f"higher by {low - error - published:.2f}"
+    if published > high + error:
+        return f"lower by {published - high - error:.2f}"
+    return "fits"
+
+
+def _end_row(curves: Sequence[Curve]) -> EndRow:
+    """Return the row of one group."""
+    ends = endings(curves, log=True)
+    first = curves[0]
+    published = paper.PUBLISHED.get((first.optimizer, first.optimizee))
+    if published is None:
+        word = ""
+    elif first.steps != paper.STEPS:
+        word = f"not compared: {first.steps} steps"
+    elif first.split != SPLIT:
+        word = f"not compared: split {first.split!r}"
+    elif ends.diverged == ends.runs:
+        word = "diverged"
+    else:
+        error = paper.reading_error(first.optimizee)
+        word = verdict(ends.low, ends.high, published, error)
+    tuning = first.tuning
+    return EndRow(
+        optimizee=first.optimizee,
+        optimizer=first.optimizer,
+        ours=ends.ln_of_mean,
+        low=ends.low,
+        high=ends.high,
+        typical=ends.typical,
+        seeds=ends.seeds,
+        diverged=ends.diverged,
+        steps=first.steps,
+        split=first.split,
+        published=published,
+        verdict=word,
+        learning_rate=first.config.get("learning_rate") if tuning else None,
+        at_edge=bool(tuning and tuning["at_edge"]),
+    )
+
+
+def end_rows(curves: Sequence[Curve]) -> list[EndRow]:
+    """Return where every optimizer ends on every optimizee.
+
+    Raises:
+        ValueError: if seeds of one optimizer and optimizee differ in length
+            or configuration, or one comes twice.
+    """
+    return [_end_row(group) for group in groups(curves).values()]
+
+
+def tuned_rate(row: EndRow) -> str:
+    """Return the learning rate of a tuned optimizer; "" for others."""
+    if row.learning_rate is None:
+        return ""
+    return f"{row.learning_rate:g}" + (" (edge of grid)" if row.at_edge else "")
+
+
+def end_table(curves: Sequence[Curve]) -> Table:
+    """Return where every optimizer ends on every optimizee, as a table.
+
+    Numbers are natural logarithms; `verdict` has the rule of its column. A
+    published value is compared at the paper's number of updates on the test
+    split only.
+
+    Raises:
+        ValueError: as `end_rows`.
+    """
+    columns = (
+        "optimizee",
+        "optimizer",
+        "ln of mean",
+        "lowest run",
+        "highest run",
+        "typical",
+        "seeds",
+        "diverged",
+        "steps",
+        "split",
+        "published",
+        "verdict",
+        "learning rate",
+    )
+    rows: list[tuple[Cell, ...]] = [
+        (
+            row.optimizee,
+            row.optimizer,
+            row.ours,
+            row.low,
+            row.high,
+            row.typical,
+            ranges(row.seeds),
+            row.diverged,
+            row.steps,
+            row.split,
+            "" if row.published is None else row.published,
+            row.verdict,
+            tuned_rate(row),
+        )
+        for row in end_rows(curves)
+    ]
+    return Table("End values, natural logarithms", columns, rows)
+
+
+def tuning_table(curves: Sequence[Curve]) -> Table:
+    """Return the whole grid of every tuned optimizer on every optimizee."""
+    columns = (
+        "optimizee",
+        "optimizer",
+        "candidate",
+        "score",
+        "chosen",
+        "by",
+        "steps",
+        "seeds",
+    )
+    rows: list[tuple[Cell, ...]] = []
+    for (optimizee, _, optimizer), group in groups(curves).items():
+        tuning = group[0].tuning
+        if tuning is None:
+            continue
+        mark = "chosen, at the edge" if tuning["at_edge"] else "chosen"
+        for i, candidate in enumerate(tuning["candidates"]):
+            rows.append(
+                (
+                    optimizee,
+                    optimizer,
+                    candidate["name"],
+                    score_cell(candidate["score"]),
+                    mark if i == tuning["chosen"] else "",
+                    tuning["by"],
+                    tuning["steps"],
+                    ranges(tuning["seeds"]),
+                )
+            )
+    return Table("Tuning: every candidate's score, ln loss", columns, rows)
+
+
+def score_cell(score: float) -> Cell:
+    """Return a candidate's score, ln loss, or "diverged" for +inf."""
+    return "diverged" if score == math.inf else score
+
+
+def divergence_text(result: Paired, a: str, b: str) -> str:
+    """Count the pairs of a and b without a difference; "" if there are none."""
+    counts = {
+        f"only {a} diverged": result.only_a_diverged,
+        f"only {b} diverged": result.only_b_diverged,
+        "both diverged": result.both_diverged,
+    }
+    return ", ".join(f"{words}: {n}" for words, n in counts.items() if n)
+
+
+def _comparison(
+    group: Sequence[Curve], base: Sequence[Curve], optimizer: str, baseline: str
+) -> tuple[Cell, ...]:
+    """Return the cells of a comparison, or why there is none."""
+    empty = ("",) * 5
+    if not base:
+        return *empty, f"not compared: no curve of {baseline} here"
+    try:
+        result = paired(group, base)
+    except UnpairedError as error:
+        return *empty, f"not compared: {error}"
+    return (
+        result.mean,
+        result.low,
+        result.high,
+        result.median,
+        f"{result.a_lower} of {len(result.seeds)}",
+        divergence_text(result, optimizer, baseline),
+    )
+
+
+def comparison_table(curves: Sequence[Curve], baseline: str) -> Table:
+    """Compare every optimizer with one, seed by seed, on every optimizee.
+
+    Differences are ln of the optimizer's end value minus that of the
+    baseline's, so below 0 is better than the baseline. What cannot be
+    compared has a row that says why.
+
+    Args:
+        curves: of any optimizers, optimizees and seeds.
+        baseline: str, the name of one of the optimizers.
+
+    Raises:
+        ValueError: if there is no curve of the baseline, or seeds of one
+            optimizer and optimizee do not belong together.
+    """
+    names = list(dict.fromkeys(c.optimizer for c in curves))
+    if baseline not in names:
+        raise ValueError(
+            "There is no curve of the optimizer to compare with. "
+            f"Received: baseline={baseline!r}. There are: {', '.join(names)}."
+        )
+    columns = (
+        "optimizee",
+        "optimizer",
+        "mean difference",
+        "95 % from",
+        "to",
+        "median difference",
+        "lower in",
+        "note",
+    )
+    rows: list[tuple[Cell, ...]] = []
+    grouped = groups(curves)
+    for (optimizee, split, optimizer), group in grouped.items():
+        if optimizer == baseline:
+            continue
+        base = grouped.get((optimizee, split, baseline), [])
+        cells = _comparison(group, base, optimizer, baseline)
+        rows.append((optimizee, optimizer, *cells))
+    return Table(f"ln of the end value minus that of {baseline}", columns, rows)

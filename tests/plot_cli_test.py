@@ -1,0 +1,172 @@
+"""What `plot` writes and prints; tests/evaluate_cli_test.py types it too."""
+
+import pytest
+from absl import flags
+from support.curves import ending_at
+
+from l2o_tf import plot
+from l2o_tf.cli import fail_in_words
+from l2o_tf.evaluation.curves import load_curves, save_curve
+from l2o_tf.evaluation.wall_clock import WallClockRow, write_wall_clock
+
+CURVES = [
+    *ending_at([-2.0, -3.0], "dm", steps=30, optimizee="mlp_orig"),
+    *ending_at([-1.0, None], "adam", steps=30, optimizee="mlp_orig"),
+    *ending_at([-1.0], "dm_100@1000", steps=30, optimizee="mlp_orig"),
+]
+BARE = ("--smooth=5", "--figures=", "--notensorboard")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "results"
+    (folder / "configs").mkdir(parents=True)
+    (folder / "configs" / "eval.gin").write_text("a.b = 'of the gin file'\n")
+    for curve in CURVES:
+        save_curve(folder, curve)
+    return folder
+
+
+@pytest.fixture
+def run(capsys):
+    """Give the command, run in this process, as (code, output, errors)."""
+    before = set(flags.FLAGS)
+    plot.define_flags()
+
+    def run_plot(*arguments):
+        rest = flags.FLAGS(["plot", *map(str, arguments)])
+        code = fail_in_words(plot.main, rest)
+        return code, *capsys.readouterr()
+
+    yield run_plot
+    for name in set(flags.FLAGS) - before:
+        delattr(flags.FLAGS, name)
+    flags.FLAGS.unparse_flags()
+
+
+def files_of(folder):
+    """Return the paths of what was written, recorded curves left out."""
+    return sorted(
+        str(path.relative_to(folder))
+        for path in folder.rglob("*")
+        if path.is_file() and path.suffix != ".npz" and path.suffix != ".gin"
+    )
+
+
+def test_a_folder_is_drawn_reported_and_printed(run, folder):
+    code, output, _ = run(folder, "--smooth=5", "--figures=4,6,7")
+    assert code == 0
+    events = [name for name in files_of(folder) if "tfevents" in name]
+    assert len(events) == len(CURVES)
+    assert set(files_of(folder)) - set(events) == {
+        "curves.png",
+        "curves.svg",
+        "figures/figure_4.png",
+        "figures/figure_4.svg",
+        "figures/figure_7.png",
+        "figures/figure_7.svg",
+        "report.html",
+    }
+    page = (folder / "report.html").read_text()
+    assert "of the gin file" in page
+    assert page.count("<svg ") == 3
+    lines = output.splitlines()
+    assert lines[0] == "End values, natural logarithms"
+    assert any(line.startswith("mlp_orig   dm ") for line in lines)
+    assert "ln of the end value minus that of adam" in lines
+    assert "Not measured, of what the paper shows:" in lines
+    assert str(folder / "figures" / "figure_7.png") in lines
+    assert lines[-1] == f"tensorboard --logdir={folder / 'tensorboard'}"
+
+
+def test_the_text_has_its_pictures_and_index_beside_it(run, folder, tmp_path):
+    text = tmp_path / "docs" / "REPRODUCTION.md"
+    code, output, errors = run(
+        folder,
+        "--smooth=5",
+        "--figures=7",
+        "--notensorboard",
+        f"--reproduction={text}",
+    )
+    assert (code, errors) == (0, "")
+    assert files_of(text.parent) == [
+        "REPRODUCTION.md",
+        "reproduction/figure_7.png",
+        "reproduction/index.csv",
+    ]
+    assert "![Figure 7](reproduction/figure_7.png)" in text.read_text()
+    rows = (text.parent / "reproduction/index.csv").read_text().splitlines()
+    assert len(rows) == 1 + len(CURVES)
+    assert output.splitlines()[-1] == str(text)
+
+
+def test_one_picture_is_asked_for_and_nothing_else_is_written(
+    run, folder, tmp_path
+):
+    target = tmp_path / "new" / "x.svg"
+    code, output, _ = run(folder, f"--output={target}", "--smooth=1")
+    assert code == 0
+    assert output == f"{target}\n"
+    assert target.read_bytes().startswith(b"<?xml")
+    assert files_of(folder) == []
+
+
+def test_a_figure_against_seconds_needs_wall_clock(run, folder):
+    arguments = (*BARE, "--against=seconds")
+    code, _, errors = run(folder, *arguments)
+    assert code == 1
+    assert "was not measured. Received: optimizer=" in errors
+    rows = [
+        WallClockRow(name, "mlp_orig", "graph", "CPU", 100, 2.0, 1.0, 3.0)
+        for name in ("dm", "adam")
+    ]
+    write_wall_clock(folder, rows)
+    assert run(folder, *arguments)[0] == 0
+    assert "seconds (measured alone" in (folder / "report.html").read_text()
+
+
+def test_the_baseline_can_be_another(run, folder):
+    _, output, _ = run(folder, *BARE, "--baseline=dm")
+    assert "ln of the end value minus that of dm\n" in output
+
+
+def test_without_adam_nothing_is_compared(run, tmp_path):
+    for curve in CURVES[:2]:
+        save_curve(tmp_path, curve)
+    code, output, _ = run(tmp_path, *BARE)
+    assert code == 0
+    assert "minus that of" not in output
+
+
+def test_folders_and_files_are_taken_together(run, folder, tmp_path):
+    (other,) = ending_at([-4.0], "sgd", steps=30)
+    file = save_curve(tmp_path, other)
+    _, output, _ = run(folder, file, *BARE)
+    assert "sgd" in output
+    assert (folder / "curves.png").exists()
+    assert len(load_curves([folder])) == len(CURVES)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--figures=9",), "Received: figures=['9']"),
+        (("--baseline=lion",), "Received: baseline='lion'"),
+        (("--smooth=0",), "Received: window=0"),
+        (("--smooth=31",), "Received: window=31, steps=30"),
+        (("--output=x.nothing", "--smooth=1"), "not supported"),
+    ],
+)
+def test_mistakes_end_in_words_and_write_nothing(
+    run, folder, arguments, message
+):
+    code, _, errors = run(folder, *BARE, *arguments)
+    assert code == 1
+    assert message in errors
+    assert files_of(folder) == []
+
+
+def test_nothing_to_plot_is_refused(run):
+    code, _, errors = run()
+    assert code == 1
+    assert "Received: none" in errors
