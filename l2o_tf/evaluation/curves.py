@@ -111,7 +111,7 @@ class Curve:
         """Return the mean of all raw losses."""
         return float(np.mean(self.losses, dtype=np.float64))
 
-    def index_row(self) -> dict[str, object]:
+    def index_row(self) -> dict[str, Any]:
         """Return the row of `INDEX`; means are of raw losses."""
         values = (
             self.optimizer,

@@ -15,7 +15,7 @@ import contextlib
 import os
 import pathlib
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from l2o_tf.evaluation.curves import (
     Curve,
@@ -81,7 +81,7 @@ class Results:
         self._say = say
         self._checked: set[Wanted] = set()
         self._announced: set[pathlib.Path] = set()
-        self._rows: dict[pathlib.Path, tuple[int, dict[str, object]]] = {}
+        self._rows: dict[pathlib.Path, tuple[int, dict[str, Any]]] = {}
         # Nobody writes while this lock is held alone.
         with self._lock("writing", wait=False) as alone:
             if alone:
@@ -156,8 +156,10 @@ class Results:
         self._checked.add(wanted)
         self.index(folder)
 
-    def index(self, folder: pathlib.Path | None = None) -> int:
-        """Write index.csv of what is there; return the number of rows.
+    def index(
+        self, folder: pathlib.Path | None = None
+    ) -> list[dict[str, Any]]:
+        """Write index.csv of what is there; return its rows.
 
         Damaged files are left out.
 
@@ -172,9 +174,9 @@ class Results:
                 with contextlib.suppress(DamagedFileError):
                     rows.append(self._row(path))
             write_index(folder, rows)
-        return len(rows)
+        return rows
 
-    def _row(self, path: pathlib.Path) -> dict[str, object]:
+    def _row(self, path: pathlib.Path) -> dict[str, Any]:
         """Return a file's row, read once for each time it is written."""
         stamp = path.stat().st_mtime_ns
         if path not in self._rows or self._rows[path][0] != stamp:

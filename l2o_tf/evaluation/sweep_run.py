@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from l2o_tf.evaluation import identity
-from l2o_tf.evaluation.curves import Curve
 from l2o_tf.evaluation.recorder import chosen_runtime
 from l2o_tf.evaluation.results import Results, Wanted
 from l2o_tf.evaluation.sweep import Job, Sweep
@@ -22,16 +21,20 @@ from l2o_tf.evaluation.wall_clock import (
 from l2o_tf.runtime.progress import ProgressBar, duration
 
 
+_TIMED = ("optimizer", "optimizee", "seconds", "steps")
+
+
 class _TimeLeft:
     """Guess what remains from what curves of the same kind took."""
 
     def __init__(self) -> None:
         self._rates: dict[tuple[str, ...], list[float]] = {}
 
-    def add(self, curve: Curve) -> None:
-        rate = curve.seconds / curve.steps
-        for key in self._keys(curve.optimizer, curve.optimizee):
-            self._rates.setdefault(key, []).append(rate)
+    def add(
+        self, optimizer: str, optimizee: str, seconds: float, steps: int
+    ) -> None:
+        for key in self._keys(optimizer, optimizee):
+            self._rates.setdefault(key, []).append(seconds / steps)
 
     @staticmethod
     def _keys(optimizer: str, optimizee: str) -> tuple[tuple[str, ...], ...]:
@@ -72,6 +75,8 @@ def run_sweep(
             has no candidate that converges.
     """
     left = _TimeLeft()
+    for row in results.index():
+        left.add(*(row[name] for name in _TIMED))
     while not stop():
         plan = sweep.plan(results)
         remaining = plan.remaining
@@ -118,7 +123,7 @@ def _compute(
     curve = sweep.compute(job, progress)
     if curve is not None:
         results.save(wanted, curve)
-        left.add(curve)
+        left.add(wanted.optimizer, wanted.optimizee, curve.seconds, curve.steps)
 
 
 def time_sweep(
