@@ -20,7 +20,6 @@ from l2o_tf.evaluation.wall_clock import (
 )
 from l2o_tf.runtime.progress import ProgressBar, duration
 
-
 _TIMED = ("optimizer", "optimizee", "seconds", "steps")
 
 
