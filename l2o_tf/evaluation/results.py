@@ -156,9 +156,7 @@ class Results:
         self._checked.add(wanted)
         self.index(folder)
 
-    def index(
-        self, folder: pathlib.Path | None = None
-    ) -> list[dict[str, Any]]:
+    def index(self, folder: pathlib.Path | None = None) -> list[dict[str, Any]]:
         """Write index.csv of what is there; return its rows.
 
         Damaged files are left out.

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
@@ -17,11 +16,11 @@ from l2o_tf.reporting import claims, paper
 from l2o_tf.reporting.deviations import DEVIATIONS
 from l2o_tf.reporting.figures import notices_of
 from l2o_tf.reporting.markup import element, svg_html, table_html
+from l2o_tf.reporting.provenance import provenance_table
 from l2o_tf.reporting.tables import (
     Table,
     comparison_table,
     end_table,
-    ranges,
     tuning_table,
 )
 
@@ -45,37 +44,6 @@ pre { background: #f4f4f4; border: 1px solid #ddd; padding: 0.7em;
   font-size: 12px; white-space: pre-wrap; overflow-wrap: anywhere; }
 @media print { .table { overflow: visible; } body { max-width: none; } }
 """
-
-
-def _counted(words: Iterable[str]) -> str:
-    """Return "<word> (<count>)" of each word."""
-    return ", ".join(f"{w} ({n} runs)" for w, n in Counter(words).items())
-
-
-def summary_table(curves: Sequence[Curve]) -> Table:
-    """Return what was measured, with what, and how many diverged."""
-    diverged = sum(curve.diverged for curve in curves)
-    packages = dict.fromkeys(
-        f"{name} {version}"
-        for c in curves
-        for name, version in c.packages.items()
-    )
-    rows: list[tuple[str | int | float, ...]] = [
-        ("runs", str(len(curves))),
-        ("diverged", _counted(c.optimizer for c in curves if c.diverged))
-        if diverged
-        else ("diverged", "none"),
-        ("optimizers", _counted(c.optimizer for c in curves)),
-        ("optimizees", _counted(c.optimizee for c in curves)),
-        ("split", _counted(c.split or "no data" for c in curves)),
-        ("seeds", ranges(c.seed for c in curves)),
-        ("updates", _counted(f"{c.steps:,}" for c in curves)),
-        ("versions", ", ".join(packages) or "not recorded"),
-        ("device", _counted(c.device or "not recorded" for c in curves)),
-        ("runtime", _counted(c.runtime or "not recorded" for c in curves)),
-        ("minutes of computing", f"{sum(c.seconds for c in curves) / 60:,.1f}"),
-    ]
-    return Table("What was measured", ("", "of the curves"), rows)
 
 
 def configuration_table(curves: Sequence[Curve]) -> Table:
@@ -164,7 +132,7 @@ def report(
     body = [
         element("h1", "Loss curves of optimizers"),
         notices,
-        table_html(summary_table(curves)),
+        table_html(provenance_table(curves)),
         element("h2", "Pictures"),
         *(_figure_html(n, figure, curves) for n, figure in figures.items()),
         element("h2", "Tables"),

@@ -7,13 +7,13 @@ files do not; `DEVIATIONS` alone is written by hand.
 from __future__ import annotations
 
 import textwrap
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from l2o_tf.evaluation.curves import TAIL, Curve
 from l2o_tf.reporting import claims, paper
 from l2o_tf.reporting.deviations import DEVIATIONS
 from l2o_tf.reporting.exploration import is_exploration
+from l2o_tf.reporting.provenance import provenance_table
 from l2o_tf.reporting.tables import (
     SPLIT,
     Cell,
@@ -42,12 +42,6 @@ def _paragraph(text: str) -> str:
     return f"{lines}\n"
 
 
-def _seconds_text(seconds: float) -> str:
-    if seconds < 3600:
-        return f"{seconds / 60:.1f} minutes"
-    return f"{seconds / 3600:.1f} hours"
-
-
 def _ordered(known: Iterable[str], found: Iterable[str]) -> list[str]:
     """Return what was found, in the known order, then the rest."""
     found = list(dict.fromkeys(found))
@@ -55,47 +49,8 @@ def _ordered(known: Iterable[str], found: Iterable[str]) -> list[str]:
     return order + [name for name in found if name not in order]
 
 
-def _counted(words: Iterable[str]) -> str:
-    """Return "<word> (runs: <count>)" of each word."""
-    return "; ".join(
-        f"{word} (runs: {count})" for word, count in Counter(words).items()
-    )
-
-
-def _versions(curves: Sequence[Curve]) -> str:
-    found: dict[str, dict[str, None]] = {}
-    for curve in curves:
-        for name, version in curve.packages.items():
-            found.setdefault(name, {})[version] = None
-    listed = (f"{name} {' and '.join(v)}" for name, v in found.items())
-    return ", ".join(listed) or "not recorded"
-
-
 def _measured(curves: Sequence[Curve]) -> str:
     """Return the section on protocol and provenance."""
-    notices = list(dict.fromkeys(c.notice for c in curves if c.notice))
-    places = (
-        f"{c.device or 'device not recorded'}, "
-        f"{c.runtime or 'runtime not recorded'}"
-        for c in curves
-    )
-    diverged = sum(c.diverged for c in curves)
-    facts = (
-        ("runs", f"{len(curves)}, of which {diverged} diverged"),
-        ("optimizers", str(len({c.optimizer for c in curves}))),
-        ("optimizees", str(len({c.optimizee for c in curves}))),
-        ("seeds", ranges(c.seed for c in curves)),
-        ("updates", _counted(f"{c.steps:,}" for c in curves)),
-        ("split", _counted(c.split or "no data" for c in curves)),
-        ("data", " ".join(notices) or "complete: no curve carries a notice"),
-        ("versions", _versions(curves)),
-        ("device and runtime", _counted(places)),
-        (
-            "computing time",
-            f"{_seconds_text(sum(c.seconds for c in curves))}, compilation "
-            "included, tuning not",
-        ),
-    )
     return _blocks(
         "## What was measured\n",
         _paragraph(
@@ -107,7 +62,7 @@ def _measured(curves: Sequence[Curve]) -> str:
             "the paper averages runs. A run with a loss that is not finite "
             "has diverged: it is counted, and is not in the mean."
         ),
-        Table("", ("", "found in the curves"), list(facts)).markdown(),
+        provenance_table(curves)._replace(title="").markdown(),
     )
 
 

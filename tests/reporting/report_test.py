@@ -12,7 +12,6 @@ from l2o_tf.reporting.panels import Drawing
 from l2o_tf.reporting.report import (
     configuration_table,
     report,
-    summary_table,
     wall_clock_table,
 )
 from l2o_tf.reporting.tables import tuning_table
@@ -136,23 +135,6 @@ def test_texts_of_others_are_escaped(text, page):
 
 def test_the_notice_is_marked(text):
     assert '<p class="notice">NOT &lt;THE FULL&gt; MNIST</p>' in text
-
-
-def test_the_summary_counts():
-    rows = dict(summary_table(CURVES).rows)
-    assert rows["runs"] == "4"
-    assert rows["diverged"] == "adam (1 runs)"
-    assert rows["optimizers"] == "dm (2 runs), adam (2 runs)"
-    assert rows["optimizees"] == "mlp_orig (4 runs)"
-    assert rows["seeds"] == "0-1"
-    assert rows["versions"] == "tensorflow 2.21.0, numpy 2.2"
-    assert rows["device"] == "CPU (4 runs)"
-    # Four curves of 1.5 seconds.
-    assert rows["minutes of computing"] == "0.1"
-    bare = dict(summary_table(ending_at([0.0], split="")).rows)
-    assert bare["diverged"] == "none"
-    assert bare["versions"] == "not recorded"
-    assert bare["split"] == "no data (1 runs)"
 
 
 def test_configurations_are_listed_once_each():
