@@ -52,9 +52,10 @@ def test_what_was_measured():
     curves = [*full([0.0, None], "dm"), *ending_at([0.0], "mine", split="")]
     measured = section(text_of(curves), "## What was measured")
     for row in (
-        "| runs | 3, of which 1 diverged |",
+        "| runs | 3 |",
+            "| diverged | dm (runs: 1) |",
         "| optimizers | 2 |",
-        "| optimizees | 1 |",
+        "| optimizees | mlp_orig (runs: 3) |",
         "| seeds | 0-1 |",
         "| updates | 10,000 (runs: 2); 10 (runs: 1) |",
         "| split | test (runs: 2); no data (runs: 1) |",
