@@ -250,10 +250,13 @@ def _keep_config(folder: pathlib.Path) -> None:
 
 def _compute(sweep: Sweep, results: Results) -> int:
     """Compute what is missing; return the exit code."""
+    remaining = sum(w.steps for w in sweep.plan(results).remaining)
+    if FLAGS.gin_file:
+        _keep_config(results.path)
     with (
         GracefulStop() as stop,
         ProgressBar(
-            sum(w.steps for w in sweep.plan(results).remaining) or 1,
+            remaining or None,
             quiet=FLAGS.quiet,
             description=results.path.name,
             unit="update",
@@ -289,8 +292,6 @@ def main(argv: list[str]) -> int:
         )
     sweep = _sweep_of_gin() if FLAGS.gin_file else _sweep_of_flags()
     results = Results(_output_dir(), FLAGS.overwrite)
-    if FLAGS.gin_file:
-        _keep_config(results.path)
     if FLAGS.wall_clock:
         print(time_sweep(sweep, results))
         return 0

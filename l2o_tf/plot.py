@@ -5,7 +5,8 @@ For example:
   python -m l2o_tf.plot runs/eval_paper
       draws every curve of a folder to curves.png and curves.svg there, and
       what there is of the paper's figures to figures/; prints where the
-      curves end; writes report.html and events for TensorBoard.
+      curves end, with tables/*.csv; writes report.html and events for
+      TensorBoard.
 
   python -m l2o_tf.plot runs/eval_paper runs/eval_scale \
       --reproduction=REPRODUCTION.md
@@ -46,12 +47,14 @@ from l2o_tf.reporting.gallery import (
 from l2o_tf.reporting.panels import AGAINST, BANDS, STATISTICS, Drawing
 from l2o_tf.reporting.report import report
 from l2o_tf.reporting.reproduction import not_measured, reproduction
-from l2o_tf.reporting.tables import comparison_table, end_table
+from l2o_tf.reporting.tables import comparison_table, end_table, tuning_table
 from l2o_tf.reporting.tensorboard import write_events
+from l2o_tf.runtime.arrays import DamagedFileError
 from l2o_tf.runtime.atomic import make_folder, write_text
 
 FLAGS = flags.FLAGS
 _BASELINE = "adam"
+_SMOOTH = 100
 
 
 def define_flags() -> None:
@@ -62,12 +65,20 @@ def define_flags() -> None:
         "One picture of all curves, .png, .svg or .pdf, and nothing else.",
     )
     flags.DEFINE_integer(
-        "smooth", 100, "Updates of the running mean; 1 for none."
+        "smooth",
+        None,
+        "Updates of the running mean; 1 for none. Defaults to "
+        f"{_SMOOTH}, of short curves to half of the shortest.",
     )
     flags.DEFINE_enum(
         "statistic", "mean", STATISTICS, "What the line is of the seeds."
     )
     flags.DEFINE_enum("band", "minmax", BANDS, "What the band is of the seeds.")
+    flags.DEFINE_bool(
+        "log_mean",
+        False,
+        "Lines and bands are of the seeds' ln losses, not of their losses.",
+    )
     flags.DEFINE_enum(
         "against",
         "updates",
@@ -112,11 +123,52 @@ def _seconds(folders: Sequence[pathlib.Path]) -> dict[tuple[str, str], float]:
     return found
 
 
-def _print_tables(curves: Sequence[Curve], baseline: str | None) -> None:
-    """Print where the curves end, and what the paper has and they have not."""
-    print(end_table(curves).plain())
+def _read_curves(paths: Sequence[pathlib.Path]) -> list[Curve]:
+    """Read curves; a damaged one has a way out."""
+    try:
+        return load_curves(paths)
+    except DamagedFileError as error:
+        raise DamagedFileError(
+            f"{error} The command of `python -m l2o_tf.evaluate` that made the "
+            "curve computes it anew, given once more."
+        ) from error
+
+
+def _window(curves: Sequence[Curve]) -> int:
+    """Return the updates of the running mean: --smooth, or what fits.
+
+    Raises:
+        ValueError: if --smooth is longer than a curve.
+    """
+    shortest = min(curve.steps for curve in curves)
+    if FLAGS.smooth is None:
+        return min(_SMOOTH, max(1, shortest // 2))
+    if FLAGS.smooth > shortest:
+        raise ValueError(
+            "The running mean is longer than a curve. Received: "
+            f"--smooth={FLAGS.smooth}, steps={shortest}. Give a smaller "
+            "--smooth, or none."
+        )
+    return int(FLAGS.smooth)
+
+
+def _print_tables(
+    folder: pathlib.Path, curves: Sequence[Curve], baseline: str | None
+) -> None:
+    """Print where the curves end, and what the paper has and they have not.
+
+    The tables, and that of the tuning, are also written to tables/ of the
+    folder.
+    """
+    tables = {"end_values": end_table(curves), "tuning": tuning_table(curves)}
+    print(tables["end_values"].plain())
     if baseline is not None:
-        print(comparison_table(curves, baseline).plain())
+        tables["comparison"] = comparison_table(curves, baseline)
+        print(tables["comparison"].plain())
+    make_folder(folder / "tables")
+    for name, table in tables.items():
+        if table.rows:
+            write_text(folder / "tables" / f"{name}.csv", table.csv())
     missing = not_measured(curves)
     if missing:
         print("Not measured, of what the paper shows:")
@@ -150,7 +202,7 @@ def _write_everything(
     page = report(
         curves, figures, _configurations(folders), drawing.seconds, baseline
     )
-    _print_tables(curves, baseline)
+    _print_tables(folder, curves, baseline)
     for path in save_all(folder, figures).values():
         print(path)
     write_text(folder / "report.html", page)
@@ -169,14 +221,15 @@ def main(argv: list[str]) -> int:
             "Name folders or files of curves. Received: none. "
             "Try `python -m l2o_tf.plot runs/dm_cl/curves`."
         )
-    curves = load_curves(paths)
+    curves = _read_curves(paths)
     folders = list(dict.fromkeys(p if p.is_dir() else p.parent for p in paths))
     drawing = Drawing(
-        FLAGS.smooth,
+        _window(curves),
         FLAGS.statistic,
         FLAGS.band,
         FLAGS.against,
         _seconds(folders),
+        FLAGS.log_mean,
     )
     if FLAGS.output:
         print(save_figure(draw_curves(curves, drawing), FLAGS.output))

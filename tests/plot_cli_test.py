@@ -1,5 +1,7 @@
 """What `plot` writes and prints; tests/evaluate_cli_test.py types it too."""
 
+import html
+
 import pytest
 from absl import flags
 from support.curves import ending_at
@@ -66,7 +68,13 @@ def test_a_folder_is_drawn_reported_and_printed(run, folder):
         "figures/figure_7.png",
         "figures/figure_7.svg",
         "report.html",
+        "tables/comparison.csv",
+        "tables/end_values.csv",
     }
+    rows = (folder / "tables/end_values.csv").read_text().splitlines()
+    assert len(rows) == 4
+    assert rows[1].startswith("mlp_orig,")
+    assert "std of loss" in rows[0].split(",")
     page = (folder / "report.html").read_text()
     assert "of the gin file" in page
     assert page.count("<svg ") == 3
@@ -136,6 +144,57 @@ def test_without_adam_nothing_is_compared(run, tmp_path):
     code, output, _ = run(tmp_path, *BARE)
     assert code == 0
     assert "minus that of" not in output
+    assert files_of(tmp_path / "tables") == ["end_values.csv"]
+
+
+def test_the_grid_of_a_tuned_optimizer_is_written(run, tmp_path):
+    tuning = {
+        "by": "final",
+        "steps": 30,
+        "seeds": [1000],
+        "candidates": [{"name": "adam_0.1", "config": {}, "score": -2.5}],
+        "chosen": 0,
+        "at_edge": True,
+    }
+    (curve,) = ending_at([-1.0], "adam", steps=30, tuning=tuning)
+    save_curve(tmp_path, curve)
+    assert run(tmp_path, *BARE)[0] == 0
+    rows = (tmp_path / "tables" / "tuning.csv").read_text().splitlines()
+    assert rows[1] == (
+        'mlp_orig,adam,adam_0.1,-2.5,"chosen, at the edge",final,30,1000'
+    )
+
+
+@pytest.mark.parametrize(("steps", "window"), [(30, 15), (1, 1), (400, 100)])
+def test_the_default_smoothing_fits_the_shortest_curve(
+    run, tmp_path, steps, window
+):
+    for curve in (
+        *ending_at([-1.0], "dm", steps=steps),
+        *ending_at([-1.0], "adam", steps=500),
+    ):
+        save_curve(tmp_path, curve)
+    code, _, errors = run(tmp_path, "--figures=", "--notensorboard")
+    assert (code, errors) == (0, "")
+    page = (tmp_path / "report.html").read_text()
+    words = f"running mean over {window} updates"
+    assert (words in page) == (window > 1)
+
+
+def test_the_line_can_be_of_logarithms(run, folder):
+    assert run(folder, *BARE, "--log_mean")[0] == 0
+    page = (folder / "report.html").read_text()
+    assert "line: mean of the seeds' ln losses" in html.unescape(page)
+
+
+def test_a_damaged_curve_has_a_way_out(run, folder):
+    path = sorted(folder.glob("*.npz"))[0]
+    path.write_bytes(path.read_bytes()[:-50])
+    code, _, errors = run(folder, *BARE)
+    assert code == 1
+    assert path.name in errors
+    assert "`python -m l2o_tf.evaluate` that made the curve computes" in errors
+    assert files_of(folder) == []
 
 
 def test_folders_and_files_are_taken_together(run, folder, tmp_path):
@@ -153,7 +212,7 @@ def test_folders_and_files_are_taken_together(run, folder, tmp_path):
         (("--figures=9",), "Received: figures=['9']"),
         (("--baseline=lion",), "Received: baseline='lion'"),
         (("--smooth=0",), "Received: window=0"),
-        (("--smooth=31",), "Received: window=31, steps=30"),
+        (("--smooth=31",), "Received: --smooth=31, steps=30"),
         (("--output=x.nothing", "--smooth=1"), "not supported"),
     ],
 )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import gin
 
 from l2o_tf.core import checks
+from l2o_tf.core.seeds import make_seed
 from l2o_tf.datasets.base import SPLITS
 from l2o_tf.evaluation.contenders import Fixed
 from l2o_tf.evaluation.tuning import Tuned
@@ -56,8 +57,8 @@ class Comparison:
         _check_once("optimizers", [o.name for o in self.optimizers])
         _check_once("optimizees", list(self.optimizees))
         _check_once("seeds", list(self.seeds))
-        if not all(type(seed) is int for seed in self.seeds):
-            raise ValueError(f"Seeds are ints. Received: seeds={self.seeds}.")
+        for seed in self.seeds:
+            make_seed(seed)
 
 
 def _check_once(what: str, values: Sequence[object]) -> None:

@@ -12,6 +12,8 @@ holds its lock, and what a killed process held is free at once.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import json
 import os
 import pathlib
 from collections.abc import Callable, Iterator
@@ -24,6 +26,7 @@ from l2o_tf.evaluation.curves import (
     save_curve,
     write_index,
 )
+from l2o_tf.evaluation.tuning import TuningResult
 from l2o_tf.runtime.arrays import DamagedFileError
 from l2o_tf.runtime.atomic import make_folder, remove_leftovers
 from l2o_tf.runtime.file_lock import file_lock
@@ -82,11 +85,13 @@ class Results:
         self._checked: set[Wanted] = set()
         self._announced: set[pathlib.Path] = set()
         self._rows: dict[pathlib.Path, tuple[int, dict[str, Any]]] = {}
-        # Nobody writes while this lock is held alone.
+        self._annotated: set[tuple[Wanted, int]] = set()
+        # Nobody writes such files while this lock is held alone.
         with self._lock("writing", wait=False) as alone:
             if alone:
-                remove_leftovers(self.path)
-                remove_leftovers(self.path / "tuning")
+                for folder in (self.path, self.path / "tuning"):
+                    remove_leftovers(folder, "*.npz")
+                    remove_leftovers(folder, "index.csv")
 
     def _lock(
         self, name: str, shared: bool = False, wait: bool = True
@@ -130,31 +135,68 @@ class Results:
         """Read a curve that is there."""
         return load_curve(self.path / wanted.file_name)
 
+    def check_finally(self) -> None:
+        """Forget what was seen, and from here on refuse what differs.
+
+        So that the end of a sweep finds what another process, with another
+        configuration, has put in the place of its results.
+        """
+        self._checked.clear()
+        self._overwrite = False
+
     @contextlib.contextmanager
     def claim(self, wanted: Wanted) -> Iterator[bool]:
-        """Hold a job while inside; give False where another process has it."""
-        with (
-            self._lock("measuring", shared=True),
-            self._lock(_lock_name(wanted), wait=False) as held,
-        ):
-            yield held
+        """Hold a job while inside; give False where another process has it.
 
-    def wait_for(self, wanted: Wanted) -> None:
-        """Wait until no process computes a job."""
-        with self._lock(_lock_name(wanted)):
-            pass
+        Also while one measures, or waits to.
+        """
+        with contextlib.ExitStack() as locks:
 
-    def alone(self) -> contextlib.AbstractContextManager[bool]:
+            def hold(name: str, shared: bool = False) -> bool:
+                lock = self._lock(name, shared, wait=False)
+                return locks.enter_context(lock)
+
+            with self._lock("turnstile", shared=True, wait=False) as passed:
+                held = passed and hold("measuring", shared=True)
+            yield held and hold(_lock_name(wanted))
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
         """Wait until no process computes a job, and let none begin one."""
-        return self._lock("measuring")
+        # The turnstile keeps new jobs out, or they could overlap for ever.
+        with self._lock("turnstile"):
+            with self._lock("measuring", wait=False) as free:
+                pass
+            if not free:
+                self._say("Waiting for the curves that are being computed.")
+            with self._lock("measuring"):
+                yield
+
+    def annotate(self, wanted: Wanted, tuning: TuningResult) -> None:
+        """Let a curve that is there tell how its optimizer was chosen.
+
+        A longer grid may choose the same candidate: the losses stay.
+        """
+        key = wanted, id(tuning)
+        if key in self._annotated:
+            return
+        curve, record = self.load(wanted), tuning.to_json()
+        # As text: a score may be NaN, which differs from itself.
+        if json.dumps(curve.tuning) != json.dumps(record):
+            self.save(wanted, dataclasses.replace(curve, tuning=record))
+        self._annotated.add(key)
 
     def save(self, wanted: Wanted, curve: Curve) -> None:
         """Write a curve and the index."""
         folder = make_folder((self.path / wanted.file_name).parent)
-        with self._lock("writing", shared=True):
+        with self.writing():
             save_curve(folder, curve)
         self._checked.add(wanted)
         self.index(folder)
+
+    def writing(self) -> contextlib.AbstractContextManager[bool]:
+        """Hold while a file of this folder is written."""
+        return self._lock("writing", shared=True)
 
     def index(self, folder: pathlib.Path | None = None) -> list[dict[str, Any]]:
         """Write index.csv of what is there; return its rows.
@@ -165,8 +207,10 @@ class Results:
             CheckpointError: if a file is of another format.
         """
         folder = folder or self.path
+        if not folder.is_dir():
+            return []
         # Under one lock, or an older list could replace a newer one.
-        with self._lock("index"), self._lock("writing", shared=True):
+        with self._lock("index"), self.writing():
             rows = []
             for path in sorted(folder.glob("*.npz")):
                 with contextlib.suppress(DamagedFileError):

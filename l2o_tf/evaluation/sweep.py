@@ -98,6 +98,14 @@ class Sweep:
             for contender in comparison.optimizers
             for optimizee in comparison.optimizees
             for seed in comparison.seeds
+        ] + [
+            (candidate.name, optimizee, comparison.split, f"tuning {seed}")
+            for comparison in self.comparisons
+            for contender in comparison.optimizers
+            if isinstance(contender, Tuned)
+            for candidate in contender.candidates
+            for optimizee in comparison.optimizees
+            for seed in contender.seeds
         ]
         twice = sorted(str(f) for f, n in Counter(files).items() if n > 1)
         if twice:
@@ -213,9 +221,11 @@ class Sweep:
             for optimizee in comparison.optimizees:
                 for contender in comparison.optimizers:
                     jobs = self._jobs(comparison, contender, optimizee, results)
-                    plan.missing.extend(
-                        job for job in jobs if not results.has(job.wanted)
-                    )
+                    for job in jobs:
+                        if not results.has(job.wanted):
+                            plan.missing.append(job)
+                        elif job.tuning is not None:
+                            results.annotate(job.wanted, job.tuning)
                     if not jobs[0].wanted.tuning:
                         plan.pairs.append(jobs[0])
                         continue

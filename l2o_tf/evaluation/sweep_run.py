@@ -20,6 +20,7 @@ from l2o_tf.evaluation.wall_clock import (
 )
 from l2o_tf.runtime.progress import ProgressBar, duration
 
+_POLL_S = 1.0
 _TIMED = ("optimizer", "optimizee", "seconds", "steps")
 
 
@@ -74,6 +75,7 @@ def run_sweep(
             has no candidate that converges.
     """
     left = _TimeLeft()
+    results.index(results.path / "tuning")
     for row in results.index():
         left.add(*(row[name] for name in _TIMED))
     while not stop():
@@ -81,6 +83,9 @@ def run_sweep(
         remaining = plan.remaining
         bar.catch_up(sum(w.steps for w in remaining))
         if not remaining:
+            results.check_finally()
+            sweep.plan(results)
+            bar.update(0)
             return True
         for job in plan.missing:
             with results.claim(job.wanted) as held:
@@ -92,7 +97,7 @@ def run_sweep(
                 break
         else:
             # All that is missing is being computed elsewhere.
-            results.wait_for(plan.missing[0].wanted)
+            time.sleep(_POLL_S)
     return False
 
 
@@ -126,33 +131,48 @@ def _compute(
 
 
 def time_sweep(
-    sweep: Sweep, results: Results, steps: int = 100, repeats: int = 7
+    sweep: Sweep,
+    results: Results,
+    steps: int = 100,
+    repeats: int = 7,
+    say: Callable[[str], None] = print,
 ) -> pathlib.Path:
     """Measure a step of every optimizer on its optimizee, and write the table.
 
-    The optimizers of one optimizee take turns. Whoever computes curves in the
-    same folder is waited for, and waits.
+    The optimizers of one optimizee take turns; the table is written after each
+    optimizee. Whoever computes curves in the same folder is waited for, and
+    waits.
 
     Args:
-        sweep: whose pairs; those in an existing table stay, or are replaced.
+        sweep: whose pairs; others in an existing table stay.
         results: where the table goes.
         steps: int, updates per timed call.
         repeats: int, timed calls.
+        say: takes a line that names who is not measured.
     """
     with results.alone():
+        plan = sweep.plan(results)
+        waiting = {f"{w.optimizer} on {w.optimizee}" for w in plan.later}
+        for pair in sorted(waiting):
+            say(f"Not measured, because it is not tuned yet: {pair}.")
         rows = {(r.optimizer, r.optimizee): r for r in read_rows(results.path)}
-        jobs = sweep.plan(results).pairs
-        for optimizee in dict.fromkeys(job.wanted.optimizee for job in jobs):
-            group = [job for job in jobs if job.wanted.optimizee == optimizee]
+        path = write_wall_clock(results.path, list(rows.values()))
+        groups: dict[tuple[str, bool | None], list[Job]] = {}
+        for job in plan.pairs:
+            key = job.wanted.optimizee, job.jit_compile
+            groups.setdefault(key, []).append(job)
+        for group in groups.values():
             for row in _timed(group, steps, repeats):
                 rows[row.optimizer, row.optimizee] = row
-        return write_wall_clock(results.path, list(rows.values()))
+            with results.writing():
+                path = write_wall_clock(results.path, list(rows.values()))
+    return path
 
 
 def _timed(
     jobs: Sequence[Job], steps: int, repeats: int
 ) -> Iterator[WallClockRow]:
-    """Measure the optimizers of one optimizee."""
+    """Measure optimizers on one optimizee, in one runtime."""
     asked = jobs[0].jit_compile
     pairs = [(job.cell, job.problem) for job in jobs]
     times = measure_all(pairs, steps, repeats, asked)

@@ -1,6 +1,6 @@
 """The claims of the paper's figures, each decided by runs of both sides.
 
-A claim is a list of comparisons "a ends below b", on each panel of its figure.
+A claim is a list of comparisons "a ends below b", each on panels of its figure.
 Runs are compared seed by seed (`statistics.paired`).
 """
 
@@ -15,6 +15,7 @@ from l2o_tf.evaluation.curves import Curve
 from l2o_tf.reporting import paper
 from l2o_tf.reporting.exploration import (
     episodes_of,
+    horizon_of,
     is_exploration,
     run_name,
 )
@@ -23,6 +24,7 @@ from l2o_tf.reporting.statistics import (
     UnpairedError,
     endings,
     paired,
+    paired_changes,
 )
 from l2o_tf.reporting.tables import (
     SPLIT,
@@ -34,35 +36,54 @@ from l2o_tf.reporting.tables import (
     shown,
 )
 
-BELOW: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType(
+
+class Below(NamedTuple):
+    """What the paper says of two optimizers: a ends below b.
+
+    Attributes:
+        a: str, name of results.
+        b: str, name of results.
+        panels: the optimizees it is said of; None for all of the figure.
+    """
+
+    a: str
+    b: str
+    panels: tuple[str, ...] | None = None
+
+
+_DIVERGES = ("mlp_orig", "mnist_conv")
+BELOW: Mapping[str, tuple[Below, ...]] = MappingProxyType(
     {
         "2": (
-            ("dm_cl_il", "dm"),
-            ("dm_cl_il", "rnnprop"),
-            ("dm_cl_il", "scale"),
-            ("dm_cl_il", "scale_meta"),
+            Below("dm_cl_il", "dm"),
+            Below("dm_cl_il", "rnnprop"),
+            Below("dm_cl_il", "scale"),
+            Below("dm_cl_il", "scale_meta"),
         ),
-        "3": (("rnnprop_cl_il", "rnnprop"), ("scale_cl_il", "scale")),
+        "3": (
+            Below("rnnprop_cl_il", "rnnprop"),
+            Below("scale_cl_il", "scale"),
+        ),
         "5": (
-            ("dm_il", "dm"),
-            ("dm_cl", "dm"),
-            ("dm_il", "dm_aug"),
-            ("dm_cl", "dm_aug"),
+            Below("dm_il", "dm"),
+            Below("dm_cl", "dm"),
+            Below("dm_il", "dm_aug"),
+            Below("dm_cl", "dm_aug"),
         ),
         "6": (
-            ("scale_self_improving", "scale"),
-            ("scale_il", "scale"),
-            ("scale_il", "scale_self_improving"),
+            Below("scale_self_improving", "scale"),
+            Below("scale_il", "scale"),
+            Below("scale_il", "scale_self_improving"),
         ),
         "7": (
-            ("dm_cl_il", "adam"),
-            ("dm_cl_il", "rmsprop"),
-            ("dm_cl_il", "sgd"),
-            ("dm_cl_il", "dm"),
+            Below("dm_cl_il", "adam", _DIVERGES),
+            Below("dm_cl_il", "rmsprop", _DIVERGES),
+            Below("dm_cl_il", "sgd", _DIVERGES),
+            Below("dm_cl_il", "dm", ("nas", "lenet")),
         ),
     }
 )
-"""A figure's number to the pairs (a, b) of which it says: a ends below b."""
+"""A figure's number to what it says of which ends below which."""
 
 ENDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {"7": ("dm", "dm_cl_il")}
@@ -86,8 +107,12 @@ class Judgement(NamedTuple):
 
 
 def protocol(curves: Sequence[Curve]) -> list[Curve]:
-    """Return the curves of the published length, on the published split."""
-    return [c for c in curves if c.steps == paper.STEPS and c.split == SPLIT]
+    """Return the curves of the published length, split and full data."""
+    return [
+        c
+        for c in curves
+        if c.steps == paper.STEPS and c.split == SPLIT and not c.notice
+    ]
 
 
 def decide(result: Paired) -> str:
@@ -108,6 +133,25 @@ def decide(result: Paired) -> str:
     return "open"
 
 
+_UNPAIRED = "no two common seeds with logarithms"
+
+
+def _numbers(result: Paired, a: str, b: str) -> str:
+    """Return mean difference, interval, who is lower, and who diverged."""
+    diverged = divergence_text(result, a, b)
+    parts = []
+    if result.seeds:
+        around = interval(result.low, result.high) or "one pair, no interval"
+        parts.append(f"{shown(result.mean)} ({around})")
+        parts.append(f"{result.a_lower} of {len(result.seeds)} seeds")
+    parts += [diverged] if diverged else []
+    return ", ".join(parts)
+
+
+def _text(judgement: Judgement) -> str:
+    return ": ".join(filter(None, judgement))
+
+
 def judge(a: Sequence[Curve], b: Sequence[Curve]) -> Judgement:
     """Decide whether `a` ends below `b`, on one optimizee.
 
@@ -119,15 +163,9 @@ def judge(a: Sequence[Curve], b: Sequence[Curve]) -> Judgement:
     try:
         result = paired(a, b)
     except UnpairedError:
-        return Judgement("not measured", "no two common seeds with logarithms")
-    diverged = divergence_text(result, a[0].optimizer, b[0].optimizer)
-    parts = []
-    if result.seeds:
-        around = interval(result.low, result.high) or "one pair, no interval"
-        parts.append(f"{shown(result.mean)} ({around})")
-        parts.append(f"{result.a_lower} of {len(result.seeds)} seeds")
-    parts += [diverged] if diverged else []
-    return Judgement(decide(result), ", ".join(parts))
+        return Judgement("not measured", _UNPAIRED)
+    numbers = _numbers(result, a[0].optimizer, b[0].optimizer)
+    return Judgement(decide(result), numbers)
 
 
 def judgements(
@@ -136,8 +174,9 @@ def judgements(
     """Decide every comparison of a figure's claim.
 
     Returns:
-        (optimizee, a, b) to the judgement of "a ends below b"; empty for a
-        figure without a claim that runs of optimizers decide.
+        (optimizee, a, b) to the judgement of "a ends below b", where the paper
+        says so; empty for a figure without a claim that runs of optimizers
+        decide.
     """
     grouped = groups(protocol(curves))
     return {
@@ -146,7 +185,8 @@ def judgements(
             grouped.get((optimizee, SPLIT, b), []),
         )
         for optimizee in figure.optimizees
-        for a, b in BELOW.get(figure.number, ())
+        for a, b, panels in BELOW.get(figure.number, ())
+        if panels is None or optimizee in panels
     }
 
 
@@ -160,20 +200,24 @@ def _end(curves: Sequence[Curve]) -> str:
 
 
 def claim_table(figure: paper.PaperFigure, curves: Sequence[Curve]) -> Table:
-    """Return a figure's comparisons: a row per panel, a column per pair."""
+    """Return a figure's comparisons: a row per panel, a column per pair.
+
+    Where the paper says nothing of a pair the cell is "no claim".
+    """
+    silent = Judgement("no claim", "")
     decided = judgements(figure, curves)
     grouped = groups(protocol(curves))
     pairs = BELOW.get(figure.number, ())
     single = ENDS.get(figure.number, ())
     columns = (
         "",
-        *(f"`{a}` below `{b}`" for a, b in pairs),
+        *(f"`{a}` below `{b}`" for a, b, _ in pairs),
         *(f"`{name}` ends at" for name in single),
     )
     rows: list[tuple[Cell, ...]] = [
         (
             paper.OPTIMIZEES[panel],
-            *(": ".join(filter(None, decided[panel, a, b])) for a, b in pairs),
+            *(_text(decided.get((panel, a, b), silent)) for a, b, _ in pairs),
             *(_end(grouped.get((panel, SPLIT, name), [])) for name in single),
         )
         for panel in figure.optimizees
@@ -181,43 +225,99 @@ def claim_table(figure: paper.PaperFigure, curves: Sequence[Curve]) -> Table:
     return Table(f"Figure {figure.number}", columns, rows)
 
 
+_NOT_MEASURED = Judgement("not measured", "")
+_Windows = Mapping[int, Sequence[Curve]]
+
+
+def _hurts(windows: _Windows) -> Judgement:
+    """Decide whether the first window's weights end below the last's."""
+    if len(windows) < 2:
+        return _NOT_MEASURED
+    return judge(windows[min(windows)], windows[max(windows)])
+
+
+def _hurts_less(longest: _Windows, shortest: _Windows) -> Judgement:
+    """Decide whether ends rise less from the first window to the last."""
+    if len(longest) < 2 or len(shortest) < 2:
+        return _NOT_MEASURED
+    try:
+        result = paired_changes(
+            (longest[min(longest)], longest[max(longest)]),
+            (shortest[min(shortest)], shortest[max(shortest)]),
+        )
+    except UnpairedError:
+        return _NOT_MEASURED._replace(numbers=_UNPAIRED)
+    # A side counts as diverged before or after: alone, that decides nothing.
+    verdict = decide(result) if result.seeds else "open"
+    return Judgement(verdict, _numbers(result, "longest", "shortest"))
+
+
+def _explored(
+    figure: paper.PaperFigure, curves: Sequence[Curve]
+) -> dict[str, dict[str, dict[int, list[Curve]]]]:
+    """Return optimizee to run to window to curves."""
+    runs: dict[str, dict[str, dict[int, list[Curve]]]] = {}
+    explored = [c for c in protocol(curves) if is_exploration(c.optimizer)]
+    for (optimizee, _, name), group in groups(explored).items():
+        if optimizee in figure.optimizees:
+            of_run = runs.setdefault(optimizee, {})
+            of_run.setdefault(run_name(name), {})[episodes_of(name)] = group
+    return runs
+
+
 def exploration(
     figure: paper.PaperFigure, curves: Sequence[Curve]
 ) -> tuple[list[Judgement], Table]:
-    """Decide, run of training by run, whether more episodes hurt.
+    """Decide whether more episodes hurt, and less at a longer horizon.
 
     Args:
         figure: 4 or A1.
         curves: those named `<run>@<episodes>` count, of the best weights of a
-            window of training.
+            window of training; the run's name ends in its horizon, as
+            "dm_100".
 
     Returns:
-        For each optimizee and run, whether the first window's weights end
-        below the last window's; and a table of that, with all windows' ends.
+        For each optimizee two judgements: of the shortest horizon, whether
+        the first window's weights end below the last's; and whether from the
+        first to the last the ends rise less at the longest horizon than at
+        the shortest. And a table of that, with all windows' ends and, not
+        counted, the comparison for the other runs.
     """
-    grouped = groups(
-        [c for c in protocol(curves) if is_exploration(c.optimizer)]
-    )
-    windows: dict[tuple[str, str], dict[int, list[Curve]]] = {}
-    for (optimizee, _, name), group in grouped.items():
-        if optimizee in figure.optimizees:
-            of_run = windows.setdefault((optimizee, run_name(name)), {})
-            of_run[episodes_of(name)] = group
     found: list[Judgement] = []
     rows: list[tuple[Cell, ...]] = []
-    for (optimizee, run), of_run in windows.items():
-        episodes = sorted(of_run)
-        last = of_run[episodes[-1]] if len(episodes) > 1 else []
-        found.append(judge(of_run[episodes[0]], last))
-        rows.append(
-            (
-                paper.OPTIMIZEES[optimizee],
-                f"`{run}`",
-                "; ".join(f"{e}: {_end(of_run[e])}" for e in episodes),
-                ": ".join(filter(None, found[-1])),
-            )
+    for optimizee, here in _explored(figure, curves).items():
+        horizons = {run: horizon_of(run) or 0 for run in here}
+        known = sorted(
+            filter(horizons.__getitem__, here), key=horizons.__getitem__
         )
-    columns = ("", "run", "episodes: ends at", "first below last")
+        for run, windows in here.items():
+            hurts, less = _hurts(windows), Judgement("", "")
+            if known and run == known[-1]:
+                less = _NOT_MEASURED
+                if horizons[run] > horizons[known[0]]:
+                    less = _hurts_less(windows, here[known[0]])
+                found.append(less)
+            if known and run == known[0]:
+                found.append(hurts)
+            elif hurts.verdict != "not measured":
+                hurts = hurts._replace(verdict="not counted")
+            ends = (f"{e}: {_end(windows[e])}" for e in sorted(windows))
+            rows.append(
+                (
+                    paper.OPTIMIZEES[optimizee],
+                    f"`{run}`",
+                    "; ".join(ends),
+                    _text(hurts),
+                    _text(less),
+                )
+            )
+    columns = (
+        "",
+        "run",
+        "episodes: ends at",
+        "first below last",
+        "rises less than at the shortest horizon",
+    )
     return found, Table(f"Figure {figure.number}", columns, rows)
 
 

@@ -49,7 +49,8 @@ DEVIATIONS = (
     Deviation(
         "their tuning",
         "paper: a grid search, the grid not stated",
-        "the grids below; tuning has its own seeds",
+        "grids, with every candidate's score in this text; tuning has its own "
+        "seeds",
     ),
     Deviation(
         "L2O-Scale's runs",

@@ -35,6 +35,12 @@ def episodes_of(optimizer: str) -> int:
     return int(optimizer.rpartition(_MARK)[2])
 
 
+def horizon_of(run: str) -> int | None:
+    """Return the horizon of a run, 100 of "dm_100"; None of other names."""
+    horizon = run.partition("_")[2]
+    return int(horizon) if horizon.isdecimal() else None
+
+
 def _draw_run(axes: Axes, curves: Sequence[Curve], look: Look) -> None:
     """Draw the end values of one run, and their range."""
     episodes = sorted({episodes_of(c.optimizer) for c in curves})

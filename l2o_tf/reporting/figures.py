@@ -18,6 +18,7 @@ from l2o_tf.reporting.sheet import Words, make_sheet, sample
 from l2o_tf.runtime.atomic import make_folder, write_bytes
 
 DEFAULT = Drawing()
+DPI = 150
 # What would make a file differ from one writing to the next.
 _DATES: Mapping[str, Mapping[str, None]] = {
     "svg": {"Date": None},
@@ -58,17 +59,22 @@ def drawing_words(drawing: Drawing) -> str:
     band = {
         "minmax": "band: lowest to highest",
         "quartiles": "band: the middle half",
-        "std": "band: one standard deviation to either side",
+        "std": "band: one standard deviation "
+        + ("of ln losses " if drawing.log_mean else "")
+        + "to either side",
         "none": "",
     }[drawing.band]
     line = f"line: {drawing.statistic} of the seeds"
+    if drawing.log_mean:
+        line += "' ln losses"
     return f"{line}; {band}" if band else line
 
 
 def draw(curves: Sequence[Curve], drawing: Drawing = DEFAULT) -> Figure:
     """Draw curves: a line over the seeds of each optimizer, and a band.
 
-    Statistics are of raw losses, shown on a logarithmic axis. Runs with a
+    Statistics are of raw losses, or with `Drawing.log_mean` of their natural
+    logarithms, and are shown on a logarithmic axis. Runs with a
     loss that is not finite are in no line and no band; each is drawn by
     itself up to there, ends in an "x", and is counted in the legend.
 
@@ -81,8 +87,9 @@ def draw(curves: Sequence[Curve], drawing: Drawing = DEFAULT) -> Figure:
 
     Raises:
         ValueError: if there is no curve, seeds of one optimizer and optimizee
-            differ in length, the smoothing window is longer than a curve, or
-            seconds are asked for that were not measured.
+            differ in length, the smoothing window is longer than a curve,
+            seconds are asked for that were not measured, or logarithms of
+            negative losses.
     """
     if not curves:
         raise ValueError("There is nothing to draw. Received: curves=[].")
@@ -108,7 +115,11 @@ def draw(curves: Sequence[Curve], drawing: Drawing = DEFAULT) -> Figure:
 
 
 def picture_bytes(
-    figure: Figure, ending: str, salt: str = "l2o_tf", letters: bool = False
+    figure: Figure,
+    ending: str,
+    salt: str = "l2o_tf",
+    letters: bool = False,
+    dpi: int = DPI,
 ) -> bytes:
     """Return a picture as the bytes of a file, the same every time.
 
@@ -119,6 +130,7 @@ def picture_bytes(
             different ones.
         letters: whether an SVG has letters, in the reader's font, or their
             outlines.
+        dpi: int, pixels per inch, of a format that has pixels.
 
     Raises:
         ValueError: if matplotlib has no such format.
@@ -130,12 +142,14 @@ def picture_bytes(
     buffer = io.BytesIO()
     with matplotlib.rc_context(settings):
         figure.savefig(
-            buffer, format=ending, dpi=150, metadata=_DATES.get(ending)
+            buffer, format=ending, dpi=dpi, metadata=_DATES.get(ending)
         )
     return buffer.getvalue()
 
 
-def save_figure(figure: Figure, path: str | os.PathLike[str]) -> pathlib.Path:
+def save_figure(
+    figure: Figure, path: str | os.PathLike[str], dpi: int = DPI
+) -> pathlib.Path:
     """Write a figure in the format of the path's ending; return the path.
 
     Raises:
@@ -143,7 +157,8 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> pathlib.Path:
         OSError: if the file cannot be written.
     """
     path = pathlib.Path(path)
-    data = picture_bytes(figure, path.suffix.removeprefix(".").lower())
+    ending = path.suffix.removeprefix(".").lower()
+    data = picture_bytes(figure, ending, dpi=dpi)
     make_folder(path.parent)
     write_bytes(path, data)
     return path

@@ -16,6 +16,8 @@ from l2o_tf.reporting.panels import Drawing
 from l2o_tf.reporting.paper_figures import draw_paper_figure
 
 CURVES = "curves"
+# Pixels per inch beside a text, whose pictures are kept under version control.
+_BESIDE_TEXT = 100
 
 
 def draw_curves(curves: Sequence[Curve], drawing: Drawing = DEFAULT) -> Figure:
@@ -117,6 +119,6 @@ def save_beside_text(
     for number, figure in figures.items():
         if number != CURVES:
             name = f"figure_{number}.png"
-            save_figure(figure, folder / name)
+            save_figure(figure, folder / name, _BESIDE_TEXT)
             pictures[number] = f"{folder.name}/{name}"
     return pictures

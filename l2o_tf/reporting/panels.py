@@ -43,6 +43,8 @@ class Drawing:
         band: what the band is of the seeds: "minmax" from the lowest to the
             highest, "quartiles", "std" one standard deviation to either side,
             or "none".
+        log_mean: bool, whether line and band are statistics of the seeds' ln
+            losses in place of their losses: a mean is then geometric.
         against: the horizontal axis, "updates" or "seconds".
         seconds: (optimizer, optimizee) to the seconds of an update, for
             `against="seconds"`.
@@ -58,6 +60,7 @@ class Drawing:
     seconds: Mapping[tuple[str, str], float] = dataclasses.field(
         default_factory=dict
     )
+    log_mean: bool = False
 
     def __post_init__(self) -> None:
         checks.positive_int("window", self.window)
@@ -100,6 +103,27 @@ def add_ln_axis(axes: Axes) -> None:
     right.set_ylabel("ln loss")
 
 
+def _spread(curves: Sequence[Curve], drawing: Drawing) -> Spread:
+    """Summarise the seeds of one optimizer.
+
+    Raises:
+        ValueError: if a negative loss has to have a logarithm, or as `spread`.
+    """
+    if drawing.log_mean:
+        lowest = min(
+            (c.losses.min() for c in curves if not c.diverged), default=1
+        )
+        if lowest < 0:
+            first = curves[0]
+            raise ValueError(
+                "A negative loss has no logarithm. Received: log_mean=True, "
+                f"optimizer={first.optimizer!r}, "
+                f"optimizee={first.optimizee!r}, lowest={lowest}. Leave out "
+                "--log_mean."
+            )
+    return spread(curves, drawing.window, drawing.log_mean)
+
+
 def _band(runs: Spread, band: str) -> tuple[np.ndarray, np.ndarray] | None:
     """Return the lower and the upper edge, None for no band."""
     return {
@@ -138,9 +162,10 @@ def _draw_spread(
     points = _thin(len(runs.steps), drawing.window)
     every = max(1, len(points) // _MARKERS)
     line = runs.mean if drawing.statistic == "mean" else runs.median
+    unlogged = np.exp if drawing.log_mean else np.asarray
     axes.plot(
         runs.steps[points] * unit,
-        line[points],
+        unlogged(line[points]),
         color=look.colour,
         linestyle=look.dashes,
         linewidth=1.4,
@@ -152,8 +177,8 @@ def _draw_spread(
     if band and runs.runs - runs.diverged > 1:
         axes.fill_between(
             runs.steps[points] * unit,
-            band[0][points],
-            band[1][points],
+            unlogged(band[0][points]),
+            unlogged(band[1][points]),
             color=look.colour,
             alpha=0.15,
             linewidth=0,
@@ -243,15 +268,16 @@ def draw_panel(
 
     Raises:
         ValueError: if there is no curve, seeds of one optimizer differ in
-            length, the smoothing window is longer than the curves, or seconds
-            are asked for that were not measured.
+            length, the smoothing window is longer than the curves, seconds
+            are asked for that were not measured, or logarithms of negative
+            losses.
     """
     ceiling = _ceiling(curves)
     for optimizer in dict.fromkeys(c.optimizer for c in curves):
         group = [c for c in curves if c.optimizer == optimizer]
         unit = drawing.unit(optimizer, group[0].optimizee)
         look = looks[optimizer]
-        runs = spread(group, drawing.window)
+        runs = _spread(group, drawing)
         if runs.diverged < runs.runs:
             place = list(looks).index(optimizer) / len(looks)
             _draw_spread(axes, runs, look, drawing, unit, place)

@@ -90,6 +90,7 @@ class PaperFigure(NamedTuple):
         optimizers: names of results, in the order of the legend.
         optimizees: one panel each.
         claim: str, what the paper says the figure shows.
+        ours: bool, whether the paper has no such figure.
     """
 
     number: str
@@ -97,6 +98,7 @@ class PaperFigure(NamedTuple):
     optimizers: tuple[str, ...]
     optimizees: tuple[str, ...]
     claim: str
+    ours: bool = False
 
 
 _TUNED = ("adam", "rmsprop", "sgd")
@@ -155,10 +157,11 @@ FIGURES: tuple[PaperFigure, ...] = (
     ),
     PaperFigure(
         "A2",
-        "Every released optimizer on every optimizee",
+        "Every optimizer on every optimizee",
         (*_CURVES, *_TUNED),
         tuple(OPTIMIZEES),
         "No claim: all curves in one place.",
+        ours=True,
     ),
     PaperFigure(
         "A3",
@@ -166,6 +169,7 @@ FIGURES: tuple[PaperFigure, ...] = (
         (*_CURVES, *_TUNED),
         tuple(OPTIMIZEES),
         "No claim: what a step costs, measured alone.",
+        ours=True,
     ),
 )
 """What `python -m l2o_tf.plot` draws of the paper.

@@ -1,6 +1,6 @@
 """The figures of Chen et al. 2020, from whatever curves there are.
 
-A line that the paper has and the folder has not is named under the picture.
+A line that a figure has and the folder has not is named under the picture.
 What the paper published of a line is a hollow mark at 10,000 updates.
 """
 

@@ -16,6 +16,8 @@ from scipy import stats
 from l2o_tf.core import checks
 from l2o_tf.evaluation.curves import Curve
 
+CONFIDENCE = 0.95
+
 
 class UnpairedError(ValueError):
     """Runs that cannot be compared seed by seed."""
@@ -100,8 +102,8 @@ class Paired(NamedTuple):
             that of b.
         mean: float, of the differences; NaN if there is none.
         median: float, of the differences; NaN if there is none.
-        low: float, the lower end of the mean's bootstrap interval; NaN for
-            fewer than two differences.
+        low: float, the lower end of the mean's bootstrap interval, of
+            `CONFIDENCE`; NaN for fewer than two differences.
         high: float, its upper end.
         a_lower: int, pairs with a difference below 0.
         only_a_diverged: int, pairs in which a diverged and b did not; they
@@ -137,8 +139,11 @@ def smooth(losses: np.ndarray, window: int) -> np.ndarray:
             "The smoothing window is longer than the curve. Received: "
             f"window={window}, steps={len(losses)}."
         )
-    sums = np.cumsum(np.concatenate([[0.0], losses.astype(np.float64)]))
-    return (sums[window:] - sums[:-window]) / window
+    # Not differences of a running sum: a spike would cancel what follows it.
+    windows = np.lib.stride_tricks.sliding_window_view(
+        losses.astype(np.float64), window
+    )
+    return windows.mean(axis=-1)
 
 
 def ln(values: np.ndarray | float) -> np.ndarray:
@@ -167,6 +172,12 @@ def _moments(rows: np.ndarray) -> dict[str, np.ndarray]:
         }
 
 
+def _whose(curves: Sequence[Curve]) -> str:
+    """Say of what curves are, for a message."""
+    found = dict.fromkeys(f"{c.optimizer} on {c.optimizee}" for c in curves)
+    return f"curves of {', '.join(found) or 'nothing'}"
+
+
 def spread(
     curves: Sequence[Curve], window: int = 1, log: bool = False
 ) -> Spread:
@@ -188,7 +199,7 @@ def spread(
     if len(lengths) != 1:
         raise ValueError(
             "Curves are summarised over seeds of one length. "
-            f"Received: steps={lengths}."
+            f"Received: steps={lengths}, {_whose(curves)}."
         )
     finite = [c for c in curves if not c.diverged]
     steps = np.arange(window, lengths[0] + 1)
@@ -212,13 +223,13 @@ def _check_one_group(curves: Sequence[Curve]) -> None:
             raise ValueError(
                 "Ends are summarised over seeds of one optimizer on one "
                 "optimizee, of one split, length and configuration. "
-                f"Received: {name}={found}."
+                f"Received: {name}={found}, {_whose(curves)}."
             )
     seeds = sorted(curve.seed for curve in curves)
     if len(set(seeds)) != len(seeds):
         raise ValueError(
             "Every seed counts once, and here one comes twice. "
-            f"Received: seeds={seeds}."
+            f"Received: seeds={seeds}, {_whose(curves)}."
         )
 
 
@@ -273,10 +284,61 @@ def _pairs(
     return sorted(pairs, key=lambda pair: pair[0].seed)
 
 
+def _difference(a: Curve, b: Curve) -> float:
+    """Return ln of the end value of a, minus that of b; both are finite."""
+    ends = a.tail_mean(), b.tail_mean()
+    if min(ends) <= 0:
+        raise UnpairedError(
+            "Logarithms are compared, and an end value has none. Received: "
+            f"end={min(ends)}."
+        )
+    return float(np.log(ends[0]) - np.log(ends[1]))
+
+
+def _summarised(
+    seeds: Sequence[int],
+    differences: Sequence[float],
+    lost: Sequence[tuple[bool, bool]],
+    resamples: int,
+    seed: int,
+) -> Paired:
+    """Return the numbers of pairs.
+
+    Args:
+        seeds: of the pairs that have a difference.
+        differences: theirs.
+        lost: of every pair, whether a diverged and whether b did.
+        resamples: int, of the bootstrap.
+        seed: int, of the bootstrap.
+    """
+    d = np.array(differences, np.float64)
+    low = high = np.nan
+    if len(d) > 1:
+        low, high = stats.bootstrap(
+            (d,),
+            np.mean,
+            n_resamples=resamples,
+            confidence_level=CONFIDENCE,
+            method="percentile",
+            rng=np.random.default_rng(seed),
+        ).confidence_interval
+    return Paired(
+        seeds=tuple(seeds),
+        differences=d,
+        mean=float(np.mean(d)) if len(d) else np.nan,
+        median=float(np.median(d)) if len(d) else np.nan,
+        low=float(low),
+        high=float(high),
+        a_lower=int(np.sum(d < 0)),
+        only_a_diverged=sum(a and not b for a, b in lost),
+        only_b_diverged=sum(b and not a for a, b in lost),
+        both_diverged=sum(a and b for a, b in lost),
+    )
+
+
 def paired(
     curves_a: Sequence[Curve],
     curves_b: Sequence[Curve],
-    confidence: float = 0.95,
     resamples: int = 10_000,
     seed: int = 0,
 ) -> Paired:
@@ -289,7 +351,6 @@ def paired(
     Args:
         curves_a: of one optimizer on one optimizee.
         curves_b: of another one on the same.
-        confidence: float in (0, 1), of the interval.
         resamples: int, of the bootstrap.
         seed: int, of the bootstrap: the interval is the same every time.
 
@@ -298,39 +359,61 @@ def paired(
             seeds are in both, or an end value has no logarithm.
         ValueError: if one side is not seeds of one optimizer.
     """
-    checks.real(
-        "confidence", confidence, 0.0, 1.0, low_open=True, high_open=True
-    )
     checks.positive_int("resamples", resamples)
     checks.integer("seed", seed)
     pairs = _pairs(curves_a, curves_b)
     finite = [p for p in pairs if not (p[0].diverged or p[1].diverged)]
-    ends = np.array([[a.tail_mean(), b.tail_mean()] for a, b in finite])
-    if (ends <= 0).any():
+    return _summarised(
+        [a.seed for a, _ in finite],
+        [_difference(a, b) for a, b in finite],
+        [(a.diverged, b.diverged) for a, b in pairs],
+        resamples,
+        seed,
+    )
+
+
+def paired_changes(
+    a: tuple[Sequence[Curve], Sequence[Curve]],
+    b: tuple[Sequence[Curve], Sequence[Curve]],
+) -> Paired:
+    """Compare how far the ends of two optimizers moved, seed by seed.
+
+    For each seed that all four have,
+    d = [ln(a after) - ln(a before)] - [ln(b after) - ln(b before)]. A side
+    with a diverged run, before or after, counts as diverged.
+
+    Args:
+        a: curves before and curves after.
+        b: the same of the other.
+
+    Raises:
+        UnpairedError: as `paired`.
+        ValueError: as `paired`.
+    """
+    _pairs(a[0], b[0])
+    moves = [
+        {then.seed: (then, now) for then, now in _pairs(*side)}
+        for side in (a, b)
+    ]
+    seeds = sorted(moves[0].keys() & moves[1].keys())
+    if len(seeds) < 2:
         raise UnpairedError(
-            "Logarithms are compared, and an end value has none. Received: "
-            f"end={ends.min()}."
+            "A comparison needs two seeds that all have. Received: "
+            f"seeds={sorted(moves[0])} and {sorted(moves[1])}."
         )
-    d = np.subtract(*np.log(ends).T) if finite else np.empty(0)
-    low = high = np.nan
-    if len(d) > 1:
-        low, high = stats.bootstrap(
-            (d,),
-            np.mean,
-            n_resamples=resamples,
-            confidence_level=confidence,
-            method="percentile",
-            rng=np.random.default_rng(seed),
-        ).confidence_interval
-    return Paired(
-        seeds=tuple(a.seed for a, _ in finite),
-        differences=d,
-        mean=float(np.mean(d)) if finite else np.nan,
-        median=float(np.median(d)) if finite else np.nan,
-        low=float(low),
-        high=float(high),
-        a_lower=int(np.sum(d < 0)),
-        only_a_diverged=sum(a.diverged > b.diverged for a, b in pairs),
-        only_b_diverged=sum(b.diverged > a.diverged for a, b in pairs),
-        both_diverged=sum(a.diverged and b.diverged for a, b in pairs),
+    lost = {
+        seed: (
+            any(curve.diverged for curve in moves[0][seed]),
+            any(curve.diverged for curve in moves[1][seed]),
+        )
+        for seed in seeds
+    }
+    finite = [seed for seed in seeds if not any(lost[seed])]
+    # The difference of a pair is before - after.
+    return _summarised(
+        finite,
+        [_difference(*moves[1][s]) - _difference(*moves[0][s]) for s in finite],
+        list(lost.values()),
+        10_000,
+        0,
     )

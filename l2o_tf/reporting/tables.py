@@ -11,6 +11,7 @@ from typing import NamedTuple
 from l2o_tf.evaluation.curves import Curve
 from l2o_tf.reporting import paper
 from l2o_tf.reporting.statistics import (
+    Endings,
     Paired,
     UnpairedError,
     endings,
@@ -21,8 +22,12 @@ Cell = str | int | float
 SPLIT = "test"  # of the published runs
 
 
+class Loss(float):
+    """A loss, not its logarithm: shown with three digits, however small."""
+
+
 class Table(NamedTuple):
-    """Rows under named columns; a float is shown with two decimals.
+    """Rows under named columns; `shown` says how a cell is shown.
 
     Attributes:
         title: str.
@@ -82,6 +87,12 @@ class EndRow(NamedTuple):
         low: float, ln of the lowest run's end value.
         high: float, ln of the highest finite run's end value.
         typical: float, ln of the median run's median.
+        std: float, of the runs' ln end values; NaN for one run.
+        median: float, of the runs' ln end values.
+        lower_quartile: float, of the runs' ln end values.
+        upper_quartile: float, of the runs' ln end values.
+        mean_loss: float, of the runs' end values.
+        std_loss: float, of the runs' end values; NaN for one run.
         seeds: tuple of int.
         diverged: int, how many of them.
         steps: int.
@@ -98,6 +109,12 @@ class EndRow(NamedTuple):
     low: float
     high: float
     typical: float
+    std: float
+    median: float
+    lower_quartile: float
+    upper_quartile: float
+    mean_loss: Loss
+    std_loss: Loss
     seeds: tuple[int, ...]
     diverged: int
     steps: int
@@ -109,7 +126,12 @@ class EndRow(NamedTuple):
 
 
 def shown(value: Cell) -> str:
-    """Return a cell's text: two decimals for a float, "" for NaN."""
+    """Return a cell's text: two decimals for a float, "" for NaN.
+
+    A `Loss` has three significant digits.
+    """
+    if isinstance(value, Loss) and not math.isnan(value):
+        return f"{value:.3g}"
     if isinstance(value, float):
         # Rounded first, so that -0.001 does not become -0.00.
         return "" if math.isnan(value) else f"{round(value, 2) + 0.0:.2f}"
@@ -172,22 +194,32 @@ def verdict(low: float, high: float, published: float, error: float) -> str:
     return "fits"
 
 
-def _end_row(curves: Sequence[Curve]) -> EndRow:
-    """Return the row of one group."""
-    ends = endings(curves, log=True)
+def _verdict(curves: Sequence[Curve], ends: Endings) -> str:
+    """Return how the runs' ln ends compare with what the paper has of them."""
     first = curves[0]
     published = paper.PUBLISHED.get((first.optimizer, first.optimizee))
     if published is None:
-        word = ""
-    elif first.steps != paper.STEPS:
-        word = f"not compared: {first.steps} steps"
-    elif first.split != SPLIT:
-        word = f"not compared: split {first.split!r}"
-    elif ends.diverged == ends.runs:
-        word = "diverged"
-    else:
-        error = paper.reading_error(first.optimizee)
-        word = verdict(ends.low, ends.high, published, error)
+        return ""
+    if first.steps != paper.STEPS:
+        return f"not compared: {first.steps} steps"
+    if first.split != SPLIT:
+        return f"not compared: split {first.split!r}"
+    if any(curve.notice for curve in curves):
+        return "not compared: not the full data"
+    if ends.diverged == ends.runs:
+        return "diverged"
+    error = paper.reading_error(first.optimizee)
+    word = verdict(ends.low, ends.high, published, error)
+    if ends.diverged:
+        word += f", {ends.diverged} of {ends.runs} diverged"
+    return word
+
+
+def _end_row(curves: Sequence[Curve]) -> EndRow:
+    """Return the row of one group."""
+    ends = endings(curves, log=True)
+    losses = endings(curves)
+    first = curves[0]
     tuning = first.tuning
     return EndRow(
         optimizee=first.optimizee,
@@ -196,12 +228,18 @@ def _end_row(curves: Sequence[Curve]) -> EndRow:
         low=ends.low,
         high=ends.high,
         typical=ends.typical,
+        std=ends.std,
+        median=ends.median,
+        lower_quartile=ends.lower_quartile,
+        upper_quartile=ends.upper_quartile,
+        mean_loss=Loss(losses.mean),
+        std_loss=Loss(losses.std),
         seeds=ends.seeds,
         diverged=ends.diverged,
         steps=first.steps,
         split=first.split,
-        published=published,
-        verdict=word,
+        published=paper.PUBLISHED.get((first.optimizer, first.optimizee)),
+        verdict=_verdict(curves, ends),
         learning_rate=first.config.get("learning_rate") if tuning else None,
         at_edge=bool(tuning and tuning["at_edge"]),
     )
@@ -227,9 +265,11 @@ def tuned_rate(row: EndRow) -> str:
 def end_table(curves: Sequence[Curve]) -> Table:
     """Return where every optimizer ends on every optimizee, as a table.
 
-    Numbers are natural logarithms; `verdict` has the rule of its column. A
-    published value is compared at the paper's number of updates on the test
-    split only.
+    Numbers are natural logarithms but for the last two of the runs' spread,
+    which are of losses; the standard deviation, the median and the quartiles
+    are of the finite runs' ln end values. `verdict` has the rule of its
+    column. A published value is compared at the paper's number of updates, on
+    the test split of the full data only.
 
     Raises:
         ValueError: as `end_rows`.
@@ -241,6 +281,12 @@ def end_table(curves: Sequence[Curve]) -> Table:
         "lowest run",
         "highest run",
         "typical",
+        "std of ln",
+        "median of ln",
+        "lower quartile",
+        "upper quartile",
+        "mean loss",
+        "std of loss",
         "seeds",
         "diverged",
         "steps",
@@ -257,6 +303,12 @@ def end_table(curves: Sequence[Curve]) -> Table:
             row.low,
             row.high,
             row.typical,
+            row.std,
+            row.median,
+            row.lower_quartile,
+            row.upper_quartile,
+            row.mean_loss,
+            row.std_loss,
             ranges(row.seeds),
             row.diverged,
             row.steps,

@@ -140,10 +140,14 @@ def make_folder(path: str | os.PathLike[str]) -> pathlib.Path:
     return path
 
 
-def remove_leftovers(folder: str | os.PathLike[str]) -> None:
+def remove_leftovers(folder: str | os.PathLike[str], of: str = "*") -> None:
     """Remove the temporary files that a killed process left in a folder.
 
-    Only for a folder that no other process writes to: see `RunDirectory`.
+    Only for files that no other process writes: see `RunDirectory`.
+
+    Args:
+        folder: where; nothing happens if there is none.
+        of: a pattern of the names of the files that were to be written.
     """
-    for path in pathlib.Path(folder).glob(f"{_PREFIX}*{_SUFFIX}"):
-        path.unlink()
+    for path in pathlib.Path(folder).glob(f"{_PREFIX}{of}.*{_SUFFIX}"):
+        path.unlink(missing_ok=True)

@@ -1,6 +1,8 @@
 """The folder of a sweep: found, refused, redone and indexed results."""
 
 import csv
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -121,3 +123,47 @@ def test_the_index_follows_a_file_that_is_written_again(tmp_path):
     (row,) = rows(tmp_path)
     assert float(row["mean_of_all"]) == 5.0
     assert load_curve(tmp_path / row["file"]).losses[0] == 8.0
+
+
+def test_who_measures_keeps_jobs_out_and_waits_for_those_begun(tmp_path):
+    one, said = Results(tmp_path), []
+    two = Results(tmp_path, say=said.append)
+    with two.alone(), one.claim(WANTED) as held:
+        assert held is False
+    assert said == []
+    order = []
+
+    def measure():
+        with two.alone():
+            order.append("measured")
+
+    thread = threading.Thread(target=measure, daemon=True)
+    with one.claim(WANTED) as held:
+        assert held is True
+        thread.start()
+        deadline = time.monotonic() + 10
+        while not said:
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        # It waits: nothing new begins, what was begun ends.
+        with Results(tmp_path).claim(WANTED._replace(seed=9)) as late:
+            assert late is False
+        order.append("computed")
+    thread.join(10)
+    assert order == ["computed", "measured"]
+    assert said == ["Waiting for the curves that are being computed."]
+
+
+def test_an_index_that_was_lost_is_made_again(tmp_path):
+    results = Results(tmp_path)
+    results.save(WANTED._replace(tuning=True), curve())
+    (tmp_path / "tuning" / "index.csv").unlink()
+    assert len(results.index(tmp_path / "tuning")) == 1
+    assert len(rows(tmp_path / "tuning")) == 1
+
+
+def test_what_others_write_there_is_not_removed(tmp_path):
+    other = tmp_path / ".wall_clock.csv.77.partial"
+    other.write_text("half")
+    Results(tmp_path)
+    assert other.exists()

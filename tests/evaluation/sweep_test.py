@@ -196,7 +196,8 @@ def test_steps_are_timed_per_optimizer_and_optimizee(tmp_path):
     [
         ({"seeds": (1, 1)}, "seeds, each once"),
         ({"seeds": ()}, "seeds, each once"),
-        ({"seeds": (0.5,)}, "Seeds are ints"),
+        ({"seeds": (0.5,)}, "seed"),
+        ({"seeds": (2**70,)}, "seed"),
         ({"optimizees": ()}, "optimizees, each once"),
         ({"optimizees": ("simpl",)}, "Did you mean 'simple'"),
         ({"split": "valid"}, "Received: split='valid'"),
@@ -219,6 +220,90 @@ def test_a_curve_asked_for_twice_is_refused():
         Sweep([one, two])
     with pytest.raises(ValueError, match="needs comparisons"):
         Sweep([])
+
+
+def test_a_longer_grid_that_chooses_the_same_is_told_to_the_old_curves(
+    tmp_path,
+):
+    run(sweep_of(tuned((0.1, 0.4)), seeds=(0,)), tmp_path)
+    (old,) = load_curves([tmp_path])
+    assert old.tuning["at_edge"] is True
+    run(sweep_of(tuned((0.1, 0.4, 0.95)), seeds=(0, 1)), tmp_path)
+    curves = load_curves([tmp_path])
+    assert len(curves) == 2
+    for curve in curves:
+        assert len(curve.tuning["candidates"]) == 3
+        assert curve.tuning["at_edge"] is False
+    np.testing.assert_array_equal(curves[0].losses, old.losses)
+    np.testing.assert_array_equal(curves[0].chunk_seconds, old.chunk_seconds)
+
+
+def test_candidates_of_one_name_on_one_problem_are_refused():
+    one = Comparison([tuned((0.1, 0.4), "a")], ["simple"], (0,))
+    two = Comparison([tuned((0.1, 0.4), "a", steps=9)], ["simple"], (1,))
+    with pytest.raises(ValueError, match="'a_0.1', 'simple'"):
+        Sweep([one, two])
+
+
+def test_another_process_with_another_configuration_is_noticed(tmp_path):
+    sweep = sweep_of(Fixed("sgd", SGD(0.1)), seeds=(0, 1))
+    results = Results(tmp_path, overwrite=True)
+
+    def meddle():
+        mine = tmp_path / "sgd-simple-nodata-seed0.npz"
+        if mine.exists() and not (tmp_path / "done").exists():
+            (tmp_path / "done").touch()
+            other = sweep_of(Fixed("sgd", SGD(0.2)), seeds=(0,))
+            run(other, tmp_path, overwrite=True)
+        return False
+
+    with (
+        ProgressBar(None, stream=io.StringIO()) as bar,
+        pytest.raises(ValueError, match="seed0.npz with config_hash"),
+    ):
+        run_sweep(sweep, results, bar, meddle)
+
+
+def test_a_stop_ends_the_waiting_for_another_process(tmp_path):
+    sweep = sweep_of(Fixed("sgd", SGD(0.1)), seeds=(0,))
+    other, asked = Results(tmp_path), []
+    (job,) = sweep.plan(other).missing
+
+    def stop():
+        asked.append(None)
+        return len(asked) > 2
+
+    with other.claim(job.wanted) as held:
+        assert held
+        assert run(sweep, tmp_path, stop)[0] is False
+    assert run(sweep, tmp_path)[0] is True
+
+
+def test_runtimes_are_timed_apart(tmp_path):
+    sweep = Sweep(
+        [
+            Comparison([Fixed(name, SGD(0.1))], ["simple"], (0,), STEPS, **o)
+            for name, o in (
+                ("xla", {"jit_compile": True}),
+                ("graph", {"jit_compile": False}),
+            )
+        ]
+    )
+    time_sweep(sweep, Results(tmp_path), steps=3, repeats=2)
+    assert {r.optimizer: r.runtime for r in read_rows(tmp_path)} == {
+        "xla": "xla",
+        "graph": "graph",
+    }
+
+
+def test_who_is_not_tuned_yet_is_named_and_not_timed(tmp_path):
+    said = []
+    sweep = sweep_of(tuned((0.1, 0.4)), Fixed("sgd", SGD(0.1)))
+    time_sweep(sweep, Results(tmp_path), 3, 2, said.append)
+    assert said == [
+        "Not measured, because it is not tuned yet: tuned on simple."
+    ]
+    assert [r.optimizer for r in read_rows(tmp_path)] == ["sgd"]
 
 
 def test_the_record_is_json(tmp_path):

@@ -72,6 +72,15 @@ def test_lines_look_as_in_the_legend():
             "line: median of the seeds; band: the middle half",
         ),
         (Drawing(1, band="none"), "line: mean of the seeds"),
+        (
+            Drawing(1, log_mean=True),
+            "line: mean of the seeds' ln losses; band: lowest to highest",
+        ),
+        (
+            Drawing(1, band="std", log_mean=True),
+            "line: mean of the seeds' ln losses; band: one standard deviation "
+            "of ln losses to either side",
+        ),
     ],
 )
 def test_what_line_and_band_are_is_said(drawing, words):

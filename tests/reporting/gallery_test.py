@@ -1,6 +1,7 @@
 """Which pictures there are of a folder, and where they are put."""
 
 import pytest
+from matplotlib import image
 from support.curves import ending_at
 
 from l2o_tf.reporting.gallery import (
@@ -50,6 +51,11 @@ def test_pictures_are_put_in_their_folders(tmp_path):
     }
     beside = save_beside_text(tmp_path / "REPRODUCTION.md", figures)
     assert beside == {"6": "reproduction/figure_6.png"}
+    kept, there = (
+        image.imread(tmp_path / folder / "figure_6.png").shape
+        for folder in ("reproduction", "figures")
+    )
+    assert kept[0] / there[0] == pytest.approx(100 / 150, abs=0.01)
     files = [p for p in tmp_path.rglob("*") if p.is_file()]
     assert sorted(str(p.relative_to(tmp_path)) for p in files) == [
         "curves.png",

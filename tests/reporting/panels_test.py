@@ -46,6 +46,30 @@ def test_the_line_can_be_the_median():
     np.testing.assert_allclose(line.get_ydata(), [6, 4, 3, 2])
 
 
+def test_line_and_band_can_be_of_logarithms():
+    axes = panel(SEEDS, log_mean=True)
+    (line,) = axes.lines
+    np.testing.assert_allclose(line.get_ydata(), np.prod(RUNS, 0) ** (1 / 3))
+    low, high = edges(axes)
+    np.testing.assert_allclose(low, RUNS.min(axis=0))
+    np.testing.assert_allclose(high, RUNS.max(axis=0))
+    logs = np.log(RUNS)
+    mean, std = logs.mean(axis=0), logs.std(axis=0, ddof=1)
+    low, high = edges(panel(SEEDS, log_mean=True, band="std"))
+    np.testing.assert_allclose(low, np.exp(mean - std))
+    np.testing.assert_allclose(high, np.exp(mean + std))
+
+
+def test_logarithms_of_negative_losses_are_refused():
+    curves = [make_curve([1.0, -2.0])]
+    message = (
+        "Received: log_mean=True, optimizer='dm', optimizee='mlp_orig', "
+        "lowest=-2.0"
+    )
+    with pytest.raises(ValueError, match=message):
+        panel(curves, log_mean=True)
+
+
 def test_bands_are_quartiles_deviations_or_nothing():
     low, high = edges(panel(SEEDS, band="quartiles"))
     np.testing.assert_allclose(low, np.quantile(RUNS, 0.25, axis=0))

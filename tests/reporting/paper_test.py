@@ -59,10 +59,17 @@ def test_figures_name_what_is_known_and_have_one_number_each():
         assert figure.optimizees
 
 
+def test_two_figures_are_ours():
+    ours = [f for f in paper.FIGURES if f.ours]
+    assert [f.number for f in ours] == ["A2", "A3"]
+    assert ours[0].title == "Every optimizer on every optimizee"
+
+
 def test_every_published_value_is_in_a_figure():
     drawn = {
         (optimizer, optimizee)
         for figure in paper.FIGURES
+        if not figure.ours
         for optimizer in figure.optimizers
         for optimizee in figure.optimizees
     }

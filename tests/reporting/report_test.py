@@ -167,6 +167,7 @@ def test_exploration_has_a_row_per_run():
         "dm_100",
         "1000: -2.00; 2000: -1.00",
         "holds: -1.00 (-1.00 to -1.00), 2 of 2 seeds",
+        "not measured",
     ]
 
 

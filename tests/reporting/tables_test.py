@@ -10,6 +10,7 @@ from support.curves import ending_at
 
 from l2o_tf.reporting import paper
 from l2o_tf.reporting.tables import (
+    Loss,
     Table,
     comparison_table,
     end_rows,
@@ -64,6 +65,13 @@ def test_plain_aligns_words_left_and_numbers_right():
     assert TABLE.plain() == (
         "Title\nname   value\na|b     1.25\nc     -10.00\n"
     )
+
+
+def test_losses_are_shown_with_three_digits_and_kept_with_all():
+    table = Table("", ("x",), [(Loss(1e-9 / 3),), (Loss(math.nan),)])
+    assert table.plain() == "\n       x\n3.33e-10\n\n"
+    text = table.csv().splitlines()[1]
+    assert float(text) == 1e-9 / 3
 
 
 def test_csv_keeps_every_digit():
@@ -181,7 +189,20 @@ def test_end_row_has_the_numbers():
     assert row.typical == pytest.approx(math.log(median), abs=1e-6)
     assert (row.seeds, row.diverged, row.steps) == ((0, 1, 2), 1, 10_000)
     assert row.published == 0.0
-    assert row.verdict == "lower by 3.80"
+    assert row.verdict == "lower by 3.80, 1 of 3 diverged"
+
+
+def test_end_row_has_the_spread_of_the_ends():
+    (row,) = end_rows(full([-4.0, -5.0, -9.0, None]))
+    assert row.std == pytest.approx(math.sqrt(7), abs=1e-6)
+    assert row.median == pytest.approx(-5, abs=1e-6)
+    quartiles = (row.lower_quartile, row.upper_quartile)
+    assert quartiles == pytest.approx((-7, -4.5), abs=1e-6)
+    losses = [math.exp(x) for x in (-4, -5, -9)]
+    mean = sum(losses) / 3
+    assert row.mean_loss == pytest.approx(mean)
+    deviation = math.sqrt(sum((x - mean) ** 2 for x in losses) / 2)
+    assert row.std_loss == pytest.approx(deviation)
 
 
 @pytest.mark.parametrize(
@@ -193,6 +214,9 @@ def test_end_row_has_the_numbers():
         (full([0.85], "dm", optimizee="cifar_conv"), "fits"),
         (full([0.9], "dm", optimizee="cifar_conv"), "higher by 0.05"),
         (full([None, None]), "diverged"),
+        (full([-0.1, None, None]), "fits, 2 of 3 diverged"),
+        (full([0.0, 0.0], notice="SUBSET"), "not compared: not the full data"),
+        (full([None], notice="SUBSET"), "not compared: not the full data"),
         (full([0.0], "mine"), ""),
         (full([0.0], "adam"), ""),
         (full([0.0], split="train"), "not compared: split 'train'"),
@@ -230,6 +254,12 @@ def test_end_table_has_a_row_per_optimizer_and_optimizee():
         "lowest run",
         "highest run",
         "typical",
+        "std of ln",
+        "median of ln",
+        "lower quartile",
+        "upper quartile",
+        "mean loss",
+        "std of loss",
         "seeds",
         "diverged",
         "steps",
@@ -240,11 +270,13 @@ def test_end_table_has_a_row_per_optimizer_and_optimizee():
     )
     cells = ["; ".join(map(shown, row)) for row in table.rows]
     assert cells == [
-        # ln((e^-4 + e^-5) / 2) = -4 + ln((1 + 1/e) / 2) = -4.38
-        "mlp_orig; dm; -4.38; -5.00; -4.00; -4.38; 0-2; 1; 10000; test; 0.00; "
-        "lower by 3.80; ",
-        "mlp_orig; adam; -1.00; -1.00; -1.00; -1.00; 0; 0; 10; test; ; ; "
-        "0.1 (edge of grid)",
+        # ln((e^-4 + e^-5) / 2) = -4 + ln((1 + 1/e) / 2) = -4.38; of losses
+        # 0.018316 and 0.006738.
+        "mlp_orig; dm; -4.38; -5.00; -4.00; -4.38; 0.71; -4.50; -4.75; -4.25; "
+        "0.0125; 0.00819; 0-2; 1; 10000; test; 0.00; "
+        "lower by 3.80, 1 of 3 diverged; ",
+        "mlp_orig; adam; -1.00; -1.00; -1.00; -1.00; ; -1.00; -1.00; -1.00; "
+        "0.368; ; 0; 0; 10; test; ; ; 0.1 (edge of grid)",
     ]
 
 
