@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import gin
@@ -64,6 +64,34 @@ class Plan(NamedTuple):
         return [job.wanted for job in self.missing] + self.later
 
 
+def _asked(comparison: Comparison) -> Iterator[tuple[str, str, str, str]]:
+    """Yield optimizer, optimizee, split and seed of every curve."""
+    for optimizee in comparison.optimizees:
+        for contender in comparison.optimizers:
+            for seed in comparison.seeds:
+                yield contender.name, optimizee, comparison.split, f"{seed}"
+            if isinstance(contender, Tuned):
+                for name, _ in contender.candidates:
+                    for seed in contender.seeds:
+                        yield (
+                            name,
+                            optimizee,
+                            comparison.split,
+                            f"tuning {seed}",
+                        )
+
+
+def _check_once(comparisons: Sequence[Comparison]) -> None:
+    """Refuse two comparisons that would write one file."""
+    asked = Counter(curve for c in comparisons for curve in _asked(c))
+    twice = sorted(str(curve) for curve, n in asked.items() if n > 1)
+    if twice:
+        raise ValueError(
+            "One curve is asked for by two comparisons. Received: "
+            f"{', '.join(twice)}."
+        )
+
+
 @gin.register(module="l2o_tf.evaluation")
 class Sweep:
     """Run comparisons in a folder of results.
@@ -71,18 +99,13 @@ class Sweep:
     Args:
         comparisons: which may share optimizers and optimizees, but not ask for
             one curve twice.
-        build: makes an optimizee of a name and a split; `named_optimizee`.
 
     Raises:
         ValueError: if there is no comparison, a curve is asked for twice, or
             an optimizee's name is unknown.
     """
 
-    def __init__(
-        self,
-        comparisons: Sequence[Comparison],
-        build: Callable[[str, str], Optimizee] = named_optimizee,
-    ) -> None:
+    def __init__(self, comparisons: Sequence[Comparison]) -> None:
         self.comparisons = tuple(comparisons)
         if not self.comparisons:
             raise ValueError("A sweep needs comparisons. Received: ().")
@@ -91,28 +114,8 @@ class Sweep:
             for name in comparison.optimizees:
                 key = (name, comparison.split)
                 if key not in self._problems:
-                    self._problems[key] = build(*key)
-        files = [
-            (contender.name, optimizee, comparison.split, seed)
-            for comparison in self.comparisons
-            for contender in comparison.optimizers
-            for optimizee in comparison.optimizees
-            for seed in comparison.seeds
-        ] + [
-            (candidate.name, optimizee, comparison.split, f"tuning {seed}")
-            for comparison in self.comparisons
-            for contender in comparison.optimizers
-            if isinstance(contender, Tuned)
-            for candidate in contender.candidates
-            for optimizee in comparison.optimizees
-            for seed in contender.seeds
-        ]
-        twice = sorted(str(f) for f, n in Counter(files).items() if n > 1)
-        if twice:
-            raise ValueError(
-                "One curve is asked for by two comparisons. Received: "
-                f"{', '.join(twice)}."
-            )
+                    self._problems[key] = named_optimizee(*key)
+        _check_once(self.comparisons)
         self._recorder: tuple[object, CurveRecorder] | None = None
         self._configs: dict[int, dict[str, Any]] = {}
         self._digests: dict[tuple[int, int], str] = {}

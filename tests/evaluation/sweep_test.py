@@ -216,7 +216,7 @@ def test_two_optimizers_of_one_name_are_refused():
 def test_a_curve_asked_for_twice_is_refused():
     one = Comparison([Fixed("sgd", SGD(0.1))], ["simple"], (0, 1))
     two = Comparison([Fixed("sgd", SGD(0.1))], ["simple"], (1, 2))
-    with pytest.raises(ValueError, match="'sgd', 'simple', 'test', 1"):
+    with pytest.raises(ValueError, match="'sgd', 'simple', 'test', '1'"):
         Sweep([one, two])
     with pytest.raises(ValueError, match="needs comparisons"):
         Sweep([])
