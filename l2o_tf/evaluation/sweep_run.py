@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -156,7 +156,6 @@ def time_sweep(
         for pair in sorted(waiting):
             say(f"Not measured, because it is not tuned yet: {pair}.")
         rows = {(r.optimizer, r.optimizee): r for r in read_rows(results.path)}
-        path = write_wall_clock(results.path, list(rows.values()))
         groups: dict[tuple[str, bool | None], list[Job]] = {}
         for job in plan.pairs:
             key = job.wanted.optimizee, job.jit_compile
@@ -164,9 +163,15 @@ def time_sweep(
         for group in groups.values():
             for row in _timed(group, steps, repeats):
                 rows[row.optimizer, row.optimizee] = row
-            with results.writing():
-                path = write_wall_clock(results.path, list(rows.values()))
-    return path
+            _keep(results, rows)
+        return _keep(results, rows)
+
+
+def _keep(
+    results: Results, rows: Mapping[tuple[str, str], WallClockRow]
+) -> pathlib.Path:
+    with results.writing():
+        return write_wall_clock(results.path, list(rows.values()))
 
 
 def _timed(
