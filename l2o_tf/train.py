@@ -13,6 +13,12 @@ Examples:
       --gin_param='Trainer.num_episodes = 10000' --gin_param='seed = 1'
       changes numbers of the configuration.
 
+  python -m l2o_tf.train --gin_file=gin/dm_cl.gin --run_dir=runs/mine \
+      --histogram_period=50 --profile_episode=20
+      the same run, seen more closely in TensorBoard: the updates and the gates
+      of the learned optimizer every 50 episodes, and a profile of episode 20.
+      Watch it with: tensorboard --logdir=runs
+
 Ctrl-C or SIGTERM: the run is saved, and the command that continues it shown.
 A second Ctrl-C ends it at once; what came after the last checkpoint is then
 repeated on resuming.
@@ -31,7 +37,8 @@ from absl import app, flags
 
 from l2o_tf import config
 from l2o_tf.cli import data_dir_flag, gin_flags, run_command
-from l2o_tf.meta_training.run import Run
+from l2o_tf.meta_training.root import train
+from l2o_tf.meta_training.run import Run, check_looks
 from l2o_tf.meta_training.state import Phase
 from l2o_tf.meta_training.summary import (
     check_same_data,
@@ -56,13 +63,23 @@ def define_flags() -> None:
         "continued. Defaults to runs/<config>-<time>.",
     )
     flags.DEFINE_bool("quiet", False, "Log lines instead of a progress bar.")
+    flags.DEFINE_integer(
+        "histogram_period",
+        0,
+        "After every so many episodes, run the learned optimizer for 100 steps "
+        "from a fixed start and show in TensorBoard how its updates and the "
+        "activations of its gates are distributed. The run itself stays the "
+        "same, bit for bit. 0: no histograms.",
+    )
+    flags.DEFINE_integer(
+        "profile_episode",
+        None,
+        "The number of one episode, counted from 1, to profile. The first of a "
+        "process includes the compilation. The profile is put into "
+        "<run_dir>/metrics/plugins/profile; to see it: pip install "
+        "tensorboard_plugin_profile, then tensorboard --logdir=<run_dir>.",
+    )
     data_dir_flag()
-
-
-@gin.configurable(module="l2o_tf")
-def train(trainer: Trainer = gin.REQUIRED) -> Trainer:
-    """Return the trainer that the configuration describes: gin's root."""
-    return trainer
 
 
 def _facts(name: str, trainer: Trainer) -> dict[str, object]:
@@ -74,25 +91,41 @@ def _facts(name: str, trainer: Trainer) -> dict[str, object]:
     }
 
 
-def _command(run_dir: str) -> str:
-    """Return what to type to continue the run from the same folder."""
+def _code_block(text: str) -> str:
+    """Return markdown that shows a text as it is."""
+    return f"```\n{text}\n```"
+
+
+def _command(run_dir: str, episodes: int = 0) -> str:
+    """Return what to type to continue the run from the same folder.
+
+    Args:
+        run_dir: as the user named it.
+        episodes: those done before; what was profiled is not profiled again.
+    """
     words = ["python", "-m", "l2o_tf.train"]
     words += [f"--gin_file={file}" for file in FLAGS.gin_file]
     words += [f"--gin_param={binding}" for binding in FLAGS.gin_param]
     words += [f"--run_dir={run_dir}"]
     if FLAGS.data_dir:
         words += [f"--data_dir={FLAGS.data_dir}"]
+    if FLAGS.histogram_period:
+        words += [f"--histogram_period={FLAGS.histogram_period}"]
+    if (FLAGS.profile_episode or 0) > episodes:
+        words += [f"--profile_episode={FLAGS.profile_episode}"]
     if FLAGS.quiet:
         words += ["--quiet"]
     return shlex.join(words)
 
 
-def _train(run: Run, stop: GracefulStop, command: str) -> str:
+def _train(run: Run, stop: GracefulStop, run_dir: str) -> str:
     """Carry the run on, keep its summary, and return its status."""
     path, facts = run.directory.paths.path, run.facts
+    command = _command(run_dir, run.state.episode)
     if run.state.phase is Phase.DONE:
         # A process that was killed at its end may have left "running".
         write_summary(path, "done", run.state, command, facts)
+        run.end_session("done")
         return "done before"
     if run.state.episode:
         print(f"Continuing after {describe(run.state)}.", file=sys.stderr)
@@ -101,9 +134,19 @@ def _train(run: Run, stop: GracefulStop, command: str) -> str:
         state = run.finish(stop)
     except NonFiniteError:
         write_summary(path, "failed", run.state, command, facts)
+        run.end_session("failed")
         raise
+    command = _command(run_dir, state.episode)
     status = "done" if state.phase is Phase.DONE else "stopped"
     write_summary(path, status, state, command, facts)
+    if status == "done":
+        run.end_session(status)
+        if (FLAGS.profile_episode or 0) > state.episode:
+            print(
+                f"There is no profile: training ended after {state.episode} "
+                f"episodes, before --profile_episode={FLAGS.profile_episode}.",
+                file=sys.stderr,
+            )
     return status
 
 
@@ -131,6 +174,9 @@ def main(argv: list[str]) -> int:
     config.check_all_used()
     path = FLAGS.run_dir or str(default_run_dir(name, datetime.datetime.now()))
     notice = trainer.notice
+    check_looks(
+        FLAGS.histogram_period, FLAGS.profile_episode, trainer.num_episodes
+    )
     with (
         RunDirectory(path, text, "meta-training") as directory,
         GracefulStop() as stop,
@@ -138,18 +184,30 @@ def main(argv: list[str]) -> int:
         check_same_data(directory.paths.path, notice)
         directory.write_config(gin.operative_config_str())
         facts = _facts(name, trainer)
-        with Run(trainer, directory, facts, quiet=FLAGS.quiet) as run:
-            run.metrics.text("config", "```\n" + text + "\n```")
+        with Run(
+            trainer,
+            directory,
+            facts,
+            quiet=FLAGS.quiet,
+            histogram_period=FLAGS.histogram_period,
+            profile_episode=FLAGS.profile_episode,
+        ) as run:
+            run.begin_session(gin.operative_config_str())
+            run.metrics.text("config", _code_block(text))
+            run.metrics.text(
+                "operative_config", _code_block(gin.operative_config_str())
+            )
             if notice:
                 run.metrics.text("notice", notice)
                 print(notice, file=sys.stderr)
-            status = _train(run, stop, _command(path))
+            status = _train(run, stop, path)
     print(f"{path}: {describe(run.state)}.")
     if notice:
         print(notice)
     if status == "stopped":
         print(
-            f"Saved after {stop.signal_name}. To continue:\n  {_command(path)}"
+            f"Saved after {stop.signal_name}. To continue:\n"
+            f"  {_command(path, run.state.episode)}"
         )
         return 128 + int(signal.Signals[stop.signal_name])
     print(_advice(directory.paths.path, status))

@@ -10,11 +10,11 @@ import signal
 import subprocess
 import sys
 import time
-import types
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from support.train_command import QUADRATIC, ROOT, train_command
 from tensorboard.backend.event_processing.event_file_loader import (
     EventFileLoader,
 )
@@ -27,9 +27,6 @@ from l2o_tf.optimizees import collection
 from l2o_tf.optimizees.quadratics import Quadratic
 from l2o_tf.runtime import atomic
 from l2o_tf.runtime.run_dir import RunDirectoryError
-
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-QUADRATIC = str(ROOT / "tests" / "fixtures" / "quadratic.gin")
 
 
 def start(*arguments, cwd=ROOT, **environment):
@@ -69,21 +66,7 @@ def record(path):
 @pytest.fixture
 def call(monkeypatch, tmp_path):
     """Return a function that runs the command in this process."""
-
-    def run(*params, gin_file=(QUADRATIC,), run_dir=tmp_path / "run", **flags):
-        values = {
-            "gin_file": list(gin_file),
-            "gin_param": list(params),
-            "run_dir": run_dir and str(run_dir),
-            "data_dir": None,
-            "quiet": False,
-            **flags,
-        }
-        monkeypatch.setattr(train, "FLAGS", types.SimpleNamespace(**values))
-        train.config.gin.clear_config()
-        return cli.fail_in_words(train.main, ["train"])
-
-    return run
+    return train_command(monkeypatch, tmp_path)
 
 
 def test_help_shows_examples_and_every_flag():
@@ -91,7 +74,18 @@ def test_help_shows_examples_and_every_flag():
     assert "python -m l2o_tf.train --gin_file=gin/dm_cl.gin\n" in out
     assert "--gin_file=gin/dm.gin \\\n" in out
     assert "Ctrl-C or SIGTERM" in out
-    for flag in ("gin_file", "gin_param", "run_dir", "quiet", "data_dir"):
+    text = " ".join(out.split())
+    assert "The run itself stays the same, bit for bit. 0: no hist" in text
+    assert "pip install tensorboard_plugin_profile, then tensorboard " in text
+    for flag in (
+        "gin_file",
+        "gin_param",
+        "run_dir",
+        "histogram_period",
+        "profile_episode",
+        "quiet",
+        "data_dir",
+    ):
         assert f"\n  --{flag}:" in out or f"\n  --[no]{flag}:" in out
 
 

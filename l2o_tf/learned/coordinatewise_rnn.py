@@ -21,7 +21,7 @@ from l2o_tf.learned.drawn_weight import drawn_weight
 from l2o_tf.learned.gradient_scales import MEAN_SQUARE_EPSILON, ROOT_EPSILON
 from l2o_tf.learned.gru import Affine, normal_weight
 from l2o_tf.learned.learning_rates import check_range
-from l2o_tf.learned.lstm import LSTMCell, LSTMState
+from l2o_tf.learned.lstm import LSTMCell, LSTMState, gate_activations
 from l2o_tf.optimizers.base import OptimizerCell, OptimizerInputs
 
 READOUT_SCALE = 0.5
@@ -200,14 +200,8 @@ class CoordinatewiseRNN(OptimizerCell):
         self, inputs: OptimizerInputs, states: CoordinatewiseRNNState
     ) -> tuple[Vector, CoordinatewiseRNNState]:
         """Compute one update; see the class."""
-        # The hierarchical RNN leaves the decay out where a tensor's whole mean
-        # square is 0, as at its start. Here it starts at 1 and stays above
-        # 1e-12, being between that and g^2 + 1e-12: there is no such case.
-        decay, square = states.decay, tf.square(inputs.gradient)
-        mean_square = (1.0 - decay) * (square + MEAN_SQUARE_EPSILON)
-        mean_square += decay * states.mean_square
-        scaled = inputs.gradient / tf.sqrt(mean_square + ROOT_EPSILON)
-        hidden, layers = mirrored_asinh(scaled)[tf.newaxis], []  # [1, N]
+        hidden, mean_square = self._feature(inputs, states)
+        layers = []
         for cell, state in zip(self.cells, states.layers, strict=True):
             hidden, state = cell.step(hidden, state)
             layers.append(state)
@@ -219,6 +213,26 @@ class CoordinatewiseRNN(OptimizerCell):
         return -rate * direction, CoordinatewiseRNNState(
             mean_square, decay, rate, tuple(layers)
         )
+
+    def activations(
+        self, inputs: OptimizerInputs, states: CoordinatewiseRNNState
+    ) -> dict[str, tf.Tensor]:
+        """Return what the LSTMs' gates do in one step."""
+        feature, _ = self._feature(inputs, states)
+        return gate_activations(self.cells, feature, states.layers)
+
+    def _feature(
+        self, inputs: OptimizerInputs, states: CoordinatewiseRNNState
+    ) -> tuple[tf.Tensor, Vector]:
+        """Return the first LSTM's input, `[1, N]`, and the new mean square."""
+        # The hierarchical RNN leaves the decay out where a tensor's whole mean
+        # square is 0, as at its start. Here it starts at 1 and stays above
+        # 1e-12, being between that and g^2 + 1e-12: there is no such case.
+        decay, square = states.decay, tf.square(inputs.gradient)
+        mean_square = (1.0 - decay) * (square + MEAN_SQUARE_EPSILON)
+        mean_square += decay * states.mean_square
+        scaled = inputs.gradient / tf.sqrt(mean_square + ROOT_EPSILON)
+        return mirrored_asinh(scaled)[tf.newaxis], mean_square
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""

@@ -95,6 +95,12 @@ class DMLSTM(OptimizerCell):
         )
         return self.output_scale * output, states
 
+    def activations(
+        self, inputs: OptimizerInputs, states: tuple[LSTMState, ...]
+    ) -> dict[str, tf.Tensor]:
+        """Return what the LSTMs' gates do in one step."""
+        return self.network.activations(self.features(inputs.gradient), states)
+
     def get_config(self) -> dict:
         """Return the constructor's arguments."""
         return {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
@@ -50,6 +51,24 @@ class Affine(keras.layers.Layer):
     def call(self, columns: tf.Tensor) -> tf.Tensor:
         """Turn `[F, N]` into `[H, N]`."""
         return affine(self.w, self.b, (columns,))
+
+
+class GRUGates(NamedTuple):
+    """What the gates let through, all float `[H, N]`.
+
+    Attributes:
+        reset: r, how much of the old state the candidate sees.
+        update: z, how much of the old state is kept.
+        candidate: c, what takes the place of the rest.
+    """
+
+    reset: tf.Tensor
+    update: tf.Tensor
+    candidate: tf.Tensor
+
+    def next_hidden(self, hidden: tf.Tensor) -> tf.Tensor:
+        """Compute h' = z h + (1 - z) c."""
+        return self.update * hidden + (1.0 - self.update) * self.candidate
 
 
 class BiasedGRU(keras.layers.Layer):
@@ -100,19 +119,16 @@ class BiasedGRU(keras.layers.Layer):
         self.b_candidate = constant_weight(self, "b_candidate", units, 0.0)
         self.built = True
 
-    def step(
+    def gates(
         self, columns: tf.Tensor, hidden: tf.Tensor, bias: tf.Tensor | None
-    ) -> tf.Tensor:
-        """Compute the next hidden state.
+    ) -> GRUGates:
+        """Compute the gates of a step; its result is their `next_hidden`.
 
         Args:
             columns: float `[F, N]`.
             hidden: float `[H, N]`.
             bias: float `[3 H, N]` or `[3 H, 1]`, beta in the order r, z, c;
                 None for 0.
-
-        Returns:
-            `[H, N]`.
         """
         gates = affine(self.w_gates, self.b_gates, (columns, hidden))
         if bias is not None:
@@ -123,7 +139,7 @@ class BiasedGRU(keras.layers.Layer):
         )
         if bias is not None:
             candidate += bias[2 * self.units :]
-        return update * hidden + (1.0 - update) * tf.tanh(candidate)
+        return GRUGates(reset, update, tf.tanh(candidate))
 
 
 def affine(

@@ -22,12 +22,14 @@ from l2o_tf.core.types import Seed, Vector
 from l2o_tf.learned.drawn_weight import drawn_weight
 from l2o_tf.learned.gradient_scales import ScaleState, gradient_scales
 from l2o_tf.learned.gru import Affine, BiasedGRU
+from l2o_tf.learned.hierarchical_features import stack_features
 from l2o_tf.learned.hierarchical_state import (
     HierarchicalState,
+    Levels,
     layout_of,
     state_type,
 )
-from l2o_tf.learned.hierarchical_switches import Switches
+from l2o_tf.learned.hierarchical_switches import Switches, check_units
 from l2o_tf.learned.learning_rates import (
     LOWEST_LOG_RATE,
     check_range,
@@ -108,6 +110,8 @@ class HierarchicalRNN(OptimizerCell):
         l2o_scale.md 1.6, 2 and 9.
     """
 
+    coordinatewise = False
+
     def __init__(
         self,
         units: tuple[int, int, int] = (10, 20, 20),
@@ -134,7 +138,7 @@ class HierarchicalRNN(OptimizerCell):
         name: str | None = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
-        self.units = _check_units(units)
+        self.units = check_units(units)
         self.num_gradient_scales = checks.positive_int(
             "num_gradient_scales", num_gradient_scales
         )
@@ -325,71 +329,75 @@ class HierarchicalRNN(OptimizerCell):
     ) -> tuple[Vector, HierarchicalState]:
         """Compute one update; see the class."""
         of = segments(layout_of(states))
+        levels = self._levels(inputs.gradient, states, of)
+        update, rates, lead = self._move(
+            levels.coordinates, levels.scaled, states, of
+        )
+        return update, states._replace(
+            coordinates=levels.coordinates,
+            tensors=levels.tensors,
+            problem=levels.problem,
+            scales=levels.scales,
+            input_decay=self._input_decay(levels.coordinates),
+            scale_decay=self._scale_decay(levels.coordinates),
+            log_learning_rate=rates,
+            lead=lead,
+        )
+
+    def activations(
+        self, inputs: OptimizerInputs, states: HierarchicalState
+    ) -> dict[str, tf.Tensor]:
+        """Return what the gates of the three levels do in one step."""
+        of = segments(layout_of(states))
+        levels = self._levels(inputs.gradient, states, of)
+        return {
+            f"level_{i}/{gate}": values
+            for i, gates in enumerate(levels.gates)
+            for gate, values in gates._asdict().items()
+        }
+
+    def _levels(
+        self, gradient: Vector, states: HierarchicalState, of: Segments
+    ) -> Levels:
+        """Step the GRUs of coordinates, tensors and problem."""
         scaled, logarithms, scales = gradient_scales(
-            inputs.gradient,
+            gradient,
             states.scales,
             states.input_decay,
             states.scale_decay,
             of,
             self.switches.chained_scale_decay,
         )
-        features = self._features(scaled, logarithms, states, of)
+        features = stack_features(
+            self.switches, scaled, logarithms, states.log_learning_rate, of
+        )
         bias = of.spread(
             self.level_1_to_0.call(states.tensors)
             + self.level_2_to_0.call(states.problem)
         )
-        hidden = self.level_0.step(features, states.coordinates, bias)
-        pooled = [hidden]
+        low = self.level_0.gates(features, states.coordinates, bias)
+        coordinates = low.next_hidden(states.coordinates)
+        pooled = [coordinates]
         if self._pools_features:
             pooled.append(features)
-        tensors = self.level_1.step(
+        middle = self.level_1.gates(
             of.mean(tf.concat(pooled, axis=0)),
             states.tensors,
             self.level_2_to_1.call(states.problem),
         )
+        tensors = middle.next_hidden(states.tensors)
         heard = tensors[:, -1:]
         if self.problem_input == "mean":
             heard = tf.reduce_mean(tensors, axis=1, keepdims=True)
-        update, rates, lead = self._move(hidden, scaled, states, of)
-        return update, states._replace(
-            coordinates=hidden,
-            tensors=tensors,
-            problem=self.level_2.step(heard, states.problem, None),
-            scales=scales,
-            input_decay=self._input_decay(hidden),
-            scale_decay=self._scale_decay(hidden),
-            log_learning_rate=rates,
-            lead=lead,
+        high = self.level_2.gates(heard, states.problem, None)
+        return Levels(
+            coordinates,
+            tensors,
+            high.next_hidden(states.problem),
+            scaled,
+            scales,
+            (low, middle, high),
         )
-
-    def _features(
-        self,
-        scaled: tf.Tensor,
-        logarithms: tf.Tensor,
-        states: HierarchicalState,
-        of: Segments,
-    ) -> tf.Tensor:
-        """Stack what GRU_0 sees, `[F, N]`."""
-        on, rates = self.switches, states.log_learning_rate
-        stack = [scaled]
-        if on.gradient_products:
-            stack.append(scaled[:-1] * scaled[1:])
-        if on.log_mean_squares:
-            stack.append(
-                logarithms - tf.reduce_mean(logarithms, axis=0, keepdims=True)
-            )
-        if on.relative_learning_rate:
-            if on.problem_learning_rate_mean:
-                mean = tf.reduce_mean(rates)
-            else:
-                mean = of.spread(of.mean(rates[tf.newaxis]))
-            stack.append(rates[tf.newaxis] - mean)
-        if on.learning_rate_shortcut:
-            stack.append(rates[tf.newaxis] - math.log(1e-3))
-        if on.extreme_indicator:
-            low = tf.nn.relu(math.log(1e-6) - rates)
-            stack.append((tf.nn.relu(rates) - low)[tf.newaxis])
-        return tf.concat(stack, axis=0)
 
     def _move(
         self,
@@ -481,13 +489,3 @@ def _product(weights: keras.Variable, columns: tf.Tensor) -> Vector:
     """Compute w^T x of every column: `[F]`, `[F, N]` to `[N]`."""
     row = tf.convert_to_tensor(weights)[tf.newaxis]
     return tf.matmul(row, columns)[0]
-
-
-def _check_units(units: Any) -> tuple[int, int, int]:
-    if not isinstance(units, (tuple, list)) or len(units) != 3:
-        raise ValueError(
-            "`units` must be three ints: of coordinates, of tensors, of the "
-            f"problem. Received: units={units!r}."
-        )
-    low, middle, high = (checks.positive_int("units", u) for u in units)
-    return low, middle, high

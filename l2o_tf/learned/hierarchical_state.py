@@ -10,6 +10,7 @@ import tensorflow as tf
 from l2o_tf.core.layout import Layout
 from l2o_tf.core.types import Vector
 from l2o_tf.learned.gradient_scales import ScaleState
+from l2o_tf.learned.gru import GRUGates
 
 
 class HierarchicalState(NamedTuple):
@@ -35,6 +36,26 @@ class HierarchicalState(NamedTuple):
     scale_decay: Vector
     log_learning_rate: Vector
     lead: Vector
+
+
+class Levels(NamedTuple):
+    """What a step makes of the three levels.
+
+    Attributes:
+        coordinates: `[10, N]`, the new h_0.
+        tensors: `[20, P]`, the new h_1.
+        problem: `[20, 1]`, the new h_2.
+        scaled: `[4, N]`, the gradient by its scales.
+        scales: the new averages and mean squares.
+        gates: of the three levels, the lowest first.
+    """
+
+    coordinates: tf.Tensor
+    tensors: tf.Tensor
+    problem: tf.Tensor
+    scaled: tf.Tensor
+    scales: ScaleState
+    gates: tuple[GRUGates, GRUGates, GRUGates]
 
 
 @functools.lru_cache(maxsize=256)

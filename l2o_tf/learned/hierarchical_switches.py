@@ -1,8 +1,8 @@
-"""What of the hierarchical optimizer can be switched on and off."""
+"""What of the hierarchical optimizer can be chosen: parts, and sizes."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from l2o_tf.core import checks
 
@@ -40,3 +40,18 @@ class Switches(NamedTuple):
                     f"dynamic_output_scale=False, {name}=True. "
                     f"Set {name}=False too."
                 )
+
+
+def check_units(units: Any) -> tuple[int, int, int]:
+    """Return the sizes of the three levels.
+
+    Raises:
+        ValueError: if they are not three positive ints.
+    """
+    if not isinstance(units, (tuple, list)) or len(units) != 3:
+        raise ValueError(
+            "`units` must be three ints: of coordinates, of tensors, of the "
+            f"problem. Received: units={units!r}."
+        )
+    low, middle, high = (checks.positive_int("units", u) for u in units)
+    return low, middle, high

@@ -32,6 +32,22 @@ class LSTMState(NamedTuple):
     memory: tf.Tensor
 
 
+class LSTMGates(NamedTuple):
+    """What the gates of one layer let through, all float `[units, N]`.
+
+    Attributes:
+        input: sigmoid(i), how much of the candidate is taken.
+        candidate: tanh(j), what may be taken.
+        forget: sigmoid(f + 1), how much of the memory is kept.
+        output: sigmoid(o), how much of the memory is told.
+    """
+
+    input: tf.Tensor
+    candidate: tf.Tensor
+    forget: tf.Tensor
+    output: tf.Tensor
+
+
 def truncated_normal_weight(
     layer: keras.layers.Layer,
     name: str,
@@ -106,6 +122,25 @@ class LSTMCell(keras.layers.Layer):
         zeros = tf.zeros([self.units, num_coordinates], self.compute_dtype)
         return LSTMState(zeros, zeros)
 
+    def gates(self, inputs: tf.Tensor, state: LSTMState) -> LSTMGates:
+        """Compute the gates of one step, features first.
+
+        Args:
+            inputs: float `[F, N]`.
+            state: `LSTMState` of `[H, N]`.
+        """
+        columns = tf.concat([inputs, state.hidden], axis=0)  # [F + H, N]
+        weights = tf.convert_to_tensor(self.w_gates)
+        bias = tf.convert_to_tensor(self.b_gates)[:, tf.newaxis]
+        gates = tf.matmul(weights, columns, transpose_a=True) + bias
+        i, j, f, o = tf.split(gates, 4, axis=0)
+        return LSTMGates(
+            input=tf.sigmoid(i),
+            candidate=tf.tanh(j),
+            forget=tf.sigmoid(f + FORGET_BIAS),
+            output=tf.sigmoid(o),
+        )
+
     def step(
         self, inputs: tf.Tensor, state: LSTMState
     ) -> tuple[tf.Tensor, LSTMState]:
@@ -118,14 +153,10 @@ class LSTMCell(keras.layers.Layer):
         Returns:
             `(h_t [H, N], LSTMState)`.
         """
-        columns = tf.concat([inputs, state.hidden], axis=0)  # [F + H, N]
-        weights = tf.convert_to_tensor(self.w_gates)
-        bias = tf.convert_to_tensor(self.b_gates)[:, tf.newaxis]
-        gates = tf.matmul(weights, columns, transpose_a=True) + bias
-        i, j, f, o = tf.split(gates, 4, axis=0)
-        memory = tf.sigmoid(f + FORGET_BIAS) * state.memory
-        memory += tf.sigmoid(i) * tf.tanh(j)
-        hidden = tf.sigmoid(o) * tf.tanh(memory)
+        gates = self.gates(inputs, state)
+        memory = gates.forget * state.memory
+        memory += gates.input * gates.candidate
+        hidden = gates.output * tf.tanh(memory)
         return hidden, LSTMState(hidden, memory)
 
     def call(
@@ -144,3 +175,23 @@ class LSTMCell(keras.layers.Layer):
             tf.transpose(inputs), LSTMState(*map(tf.transpose, states))
         )
         return tf.transpose(hidden), [tf.transpose(s) for s in state]
+
+
+def gate_activations(
+    cells: Sequence[LSTMCell],
+    inputs: tf.Tensor,
+    states: Sequence[LSTMState],
+) -> dict[str, tf.Tensor]:
+    """Return the gates of every layer of a stack, "<layer>/<gate>".
+
+    Args:
+        cells: the layers, in series.
+        inputs: float `[F, N]`, of the first one.
+        states: one `LSTMState` per layer.
+    """
+    activations = {}
+    for cell, state in zip(cells, states, strict=True):
+        for gate, values in cell.gates(inputs, state)._asdict().items():
+            activations[f"{cell.name}/{gate}"] = values
+        inputs, _ = cell.step(inputs, state)
+    return activations

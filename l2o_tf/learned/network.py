@@ -7,7 +7,12 @@ import tensorflow as tf
 
 from l2o_tf.core import checks, seeds
 from l2o_tf.core.types import Seed, Vector
-from l2o_tf.learned.lstm import LSTMCell, LSTMState, truncated_normal_weight
+from l2o_tf.learned.lstm import (
+    LSTMCell,
+    LSTMState,
+    gate_activations,
+    truncated_normal_weight,
+)
 
 
 class InputProjection(keras.layers.Layer):
@@ -140,3 +145,9 @@ class CoordinateNetwork(keras.layers.Layer):
             hidden, state = cell.step(hidden, state)
             new_states.append(state)
         return self.readout.call(hidden), tuple(new_states)
+
+    def activations(
+        self, features: tf.Tensor, states: tuple[LSTMState, ...]
+    ) -> dict[str, tf.Tensor]:
+        """Return what the gates do in one step; the arguments of `call`."""
+        return gate_activations(self.cells, features, states)

@@ -141,20 +141,32 @@ class RNNprop(OptimizerCell):
         self, inputs: OptimizerInputs, states: RNNpropState
     ) -> tuple[Vector, RNNpropState]:
         """Compute one update; see the class."""
+        projected, moments = self._projected(inputs, states.moments)
+        output, layers = self.network.call(projected, states.layers)
+        update = self.output_scale * tf.tanh(output)
+        return update, RNNpropState(moments, layers)
+
+    def activations(
+        self, inputs: OptimizerInputs, states: RNNpropState
+    ) -> dict[str, tf.Tensor]:
+        """Return what the LSTMs' gates do in one step."""
+        projected, _ = self._projected(inputs, states.moments)
+        return self.network.activations(projected, states.layers)
+
+    def _projected(
+        self, inputs: OptimizerInputs, moments: AdamState
+    ) -> tuple[tf.Tensor, AdamState]:
+        """Return the first LSTM's input, `[H, N]`, and the new moments."""
         average, present, moments = normalized_moments(
             inputs.gradient,
-            states.moments,
+            moments,
             self.beta_1,
             self.beta_2,
             self.epsilon,
             inputs.step,
         )
         pair = (present, average) if self.gradient_first else (average, present)
-        output, layers = self.network.call(
-            self.projection.call(tf.stack(pair)), states.layers
-        )
-        update = self.output_scale * tf.tanh(output)
-        return update, RNNpropState(moments, layers)
+        return self.projection.call(tf.stack(pair)), moments
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any
 
 from l2o_tf.core import checks
 from l2o_tf.learned.weights import save_weights
 from l2o_tf.meta_training.episode import EpisodeReport
+from l2o_tf.meta_training.hyperparameters import hyperparameters
+from l2o_tf.meta_training.probe import Probe
+from l2o_tf.meta_training.shown import RunView
 from l2o_tf.meta_training.state import Phase, TrainingState
 from l2o_tf.meta_training.trainer import Trainer, Validation
 from l2o_tf.runtime.checkpoints import Checkpoints
+from l2o_tf.runtime.histograms import COLUMNS
 from l2o_tf.runtime.interrupts import GracefulStop
 from l2o_tf.runtime.metrics import MetricsWriter
+from l2o_tf.runtime.profiles import profiled
 from l2o_tf.runtime.progress import ProgressBar
 from l2o_tf.runtime.run_dir import RunDirectory
 
@@ -31,18 +38,23 @@ _EPISODE = (
 TABLES = {
     "train": _EPISODE,
     "validation": ("validation", *Validation._fields),
-    # Apart, because it is the one table that two equal runs do not share.
-    "timing": ("episode", "seconds", "inner_steps_per_second"),
 }
 # Apart, because its losses are of other kinds: a teacher's and the distance
 # to it.
 IMITATION_TABLES = {"imitation": (*_EPISODE, "teacher")}
+# Apart, because it is the one table that two equal runs do not share; after
+# those of the episodes, as `RunView` asks.
+TIMING_TABLES = {"timing": ("episode", "seconds", "inner_steps_per_second")}
+HISTOGRAM_TABLES = {"histograms": ("episode", *COLUMNS)}
 
 
-def _tables(trainer: Trainer) -> dict[str, tuple[str, ...]]:
+def _tables(trainer: Trainer, histograms: bool) -> dict[str, tuple[str, ...]]:
     tables = dict(TABLES)
     if trainer.imitation is not None:
         tables |= IMITATION_TABLES
+    tables |= TIMING_TABLES
+    if histograms:
+        tables |= HISTOGRAM_TABLES
     if trainer.problems.is_ensemble:
         for name in {"train", "imitation"} & set(tables):
             tables[name] = (*tables[name], "problem")
@@ -67,11 +79,15 @@ class Run:
         checkpoint_period: int, episodes between checkpoints; there is one
             before every validation too.
         quiet: bool, log lines instead of a progress bar.
+        histogram_period: int, episodes between two probes of updates and gate
+            activations, see `Probe`; 0 for none. It changes nothing else, and
+            may be another when the run is resumed.
+        profile_episode: int, the number of the episode to profile, or None.
 
     Raises:
-        ValueError: if `checkpoint_period` is not a positive int, the newest
-            checkpoint cannot be used or is of another optimizer, or the
-            metrics do not belong to it.
+        ValueError: if a period is not an int of its range, the episode to
+            profile is not to come, the newest checkpoint cannot be used or is
+            of another optimizer, or the metrics do not belong to it.
     """
 
     def __init__(
@@ -81,6 +97,8 @@ class Run:
         facts: Mapping[str, Any],
         checkpoint_period: int = 10,
         quiet: bool = False,
+        histogram_period: int = 0,
+        profile_episode: int | None = None,
     ) -> None:
         self.trainer = trainer
         self.directory = directory
@@ -89,15 +107,44 @@ class Run:
             "checkpoint_period", checkpoint_period
         )
         self.quiet = quiet
+        check_looks(histogram_period, profile_episode, trainer.num_episodes)
+        self.histogram_period = histogram_period
+        self.profile_episode = profile_episode
         self.checkpoints = Checkpoints(directory.paths.checkpoints)
-        tables = _tables(trainer)
-        self.state, rows = self._resume(tables)
-        self.metrics = MetricsWriter(directory.paths.metrics, tables)
+        self.state, rows = self._resume()
+        _check_to_come(profile_episode, self.state)
+        folder = directory.paths.metrics
+        tables = _tables(
+            trainer,
+            # Rows of an earlier process must be rewound with the others.
+            self.histogram_period > 0
+            or "histograms" in rows
+            or (folder / "histograms.csv").exists(),
+        )
+        if rows == {}:
+            rows = dict.fromkeys(tables, 0)
+        elif "histograms" in tables:  # which may not have been there then
+            rows.setdefault("histograms", 0)
+        self._probe: Probe | None = None
+        self.metrics = MetricsWriter(folder, tables, RunView)
         try:
             self.metrics.rewind(rows)
         except BaseException:
             self.metrics.close()
             raise
+
+    def begin_session(self, operative_config: str) -> None:
+        """Show the run in TensorBoard with what it was configured to."""
+        self.metrics.begin_session(
+            hyperparameters(operative_config),
+            self.directory.paths.config.stat().st_mtime,
+        )
+
+    def end_session(self, status: str) -> None:
+        """Show in TensorBoard how the run ended: "done" or "failed"."""
+        # When the last checkpoint was written: the same when asked again.
+        ended = self.directory.paths.checkpoints.stat().st_mtime
+        self.metrics.end_session(status, ended)
 
     def __enter__(self) -> Run:
         return self
@@ -110,14 +157,15 @@ class Run:
     ) -> None:
         self.metrics.close()
 
-    def _resume(
-        self, tables: Mapping[str, tuple[str, ...]]
-    ) -> tuple[TrainingState, dict[str, int]]:
-        """Return the state to go on from, and the metrics rows before it."""
+    def _resume(self) -> tuple[TrainingState, dict[str, int]]:
+        """Return the state to go on from, and the metrics rows before it.
+
+        The rows are `{}` at the beginning of a run.
+        """
         state = self.trainer.initial_state()
         latest = self.checkpoints.latest()
         if latest is None:
-            return state, dict.fromkeys(tables, 0)
+            return state, {}
         _, arrays, metadata = latest
         state = state.from_arrays(arrays, metadata["state"])
         return state, metadata["metrics"]
@@ -164,16 +212,35 @@ class Run:
         horizon = sum(self.trainer.windows(self.state))
         teacher = self.trainer.teacher(self.state)
         problem = self.trainer.problem(self.state)
-        start = time.perf_counter()
-        self.state, report = self.trainer.train_one(self.state)
-        seconds = time.perf_counter() - start
+        with self._profiled(self.state.episode + 1):
+            start = time.perf_counter()
+            self.state, report = self.trainer.train_one(self.state)
+            seconds = time.perf_counter() - start
         self._write_episode(
             stage.stage, horizon, teacher, problem, report, seconds
         )
+        if self.histogram_period:
+            self._write_histograms()
         bar.update(1, stage=stage.stage, horizon=horizon, loss=report.last_loss)
         due = self.state.episode % self.checkpoint_period == 0
         if due or self.state.phase is not Phase.EPISODE:
             self._checkpoint()
+
+    def _profiled(self, episode: int) -> AbstractContextManager[None]:
+        if episode != self.profile_episode:
+            return contextlib.nullcontext()
+        return profiled(self.directory.paths.metrics)
+
+    def _write_histograms(self) -> None:
+        """Look at the weights after this episode, if it is time to."""
+        if self.state.episode % self.histogram_period:
+            return
+        if self._probe is None:
+            self._probe = self.trainer.probe()
+        found = self._probe(self.state.meta.meta_params)
+        for tag, histogram in found.items():
+            row = {"episode": self.state.episode, **histogram.row(tag)}
+            self.metrics.write("histograms", row)
 
     def _write_episode(
         self,
@@ -253,4 +320,41 @@ class Run:
             self.trainer.cell,
             validated.meta.meta_params,
             facts,
+        )
+
+
+def check_looks(
+    histogram_period: int, profile_episode: int | None, num_episodes: int
+) -> None:
+    """Refuse histograms and profiles that no run of that length can have.
+
+    Raises:
+        ValueError: if `histogram_period` is not an int >= 0, or
+            `profile_episode` neither None nor one of the episodes.
+    """
+    checks.integer("histogram_period", histogram_period)
+    if histogram_period < 0:
+        raise ValueError(
+            "`histogram_period` must be a number of episodes, or 0 for no "
+            f"histograms. Received: histogram_period={histogram_period}."
+        )
+    if profile_episode is None:
+        return
+    checks.positive_int("profile_episode", profile_episode)
+    if profile_episode > num_episodes:
+        raise ValueError(
+            "`profile_episode` must be one of the run's episodes. Received: "
+            f"profile_episode={profile_episode}, num_episodes={num_episodes}."
+        )
+
+
+def _check_to_come(episode: int | None, state: TrainingState) -> None:
+    """Refuse to profile an episode that will not be run any more."""
+    done = state.phase is Phase.DONE
+    if episode is not None and (done or episode <= state.episode):
+        raise ValueError(
+            "The episode to profile is past: the run "
+            f"{'ended' if done else 'stands'} after {state.episode} episodes. "
+            f"Received: profile_episode={episode}. Take a later one, or leave "
+            "it out."
         )

@@ -22,6 +22,7 @@ from l2o_tf.meta_training.episode import (
     initial_meta_state,
     train_episode,
 )
+from l2o_tf.meta_training.probe import Probe
 from l2o_tf.meta_training.problems import Problems
 from l2o_tf.meta_training.state import Phase, SourceSlots, TrainingState
 from l2o_tf.meta_training.windows import check_windows
@@ -32,7 +33,7 @@ from l2o_tf.techniques.imitation import Imitation
 from l2o_tf.unroll.rollout import final_loss_and_states
 from l2o_tf.unroll.schedules import HorizonSchedule, ScheduleState, Verdict
 
-_TRAIN, _VALID, _SOURCE, _PROBLEM, _LENGTHS, _MEMORY = range(6)
+_TRAIN, _VALID, _SOURCE, _PROBLEM, _LENGTHS, _MEMORY, _PROBE = range(7)
 
 
 class NonFiniteError(RuntimeError):
@@ -222,6 +223,20 @@ class Trainer:
         """
         return join_notices(
             (self.problems.notice, self.validation_optimizee.notice)
+        )
+
+    def probe(self) -> Probe:
+        """Return what counts updates and gates, on a problem of its own seed.
+
+        It is the problem trained on, or, of an ensemble, that validated on.
+        """
+        return Probe(
+            self.cell,
+            self.validation_optimizee
+            if self.problems.is_ensemble
+            else self.problems.member(0),
+            seeds.fold_in(self._seed, _PROBE),
+            jit_compile=self.jit_compile,
         )
 
     def initial_state(self) -> TrainingState:

@@ -51,11 +51,14 @@ class OptimizerCell(keras.layers.Layer, abc.ABC):
             of the params.
         repairs_gradients: bool, whether `call` gives a finite update for a
             gradient that is not finite.
+        coordinatewise: bool, whether what happens to one coordinate depends on
+            that coordinate alone, so that a vector may be cut anywhere.
     """
 
     reads_params: bool = False
     looks_ahead: bool = False
     repairs_gradients: bool = False
+    coordinatewise: bool = True
 
     @abc.abstractmethod
     def get_initial_state(

@@ -60,6 +60,7 @@ class RepairedGradients(OptimizerCell):
             )
         self.bound = checks.real("bound", bound, low=0.0, low_open=True)
         self.reads_params = optimizer.reads_params
+        self.coordinatewise = optimizer.coordinatewise
         self.built = True
 
     def get_initial_state(

@@ -14,7 +14,10 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
+
+from l2o_tf.runtime.histograms import Histogram
 
 _PREFIX = "events.out.tfevents."
 _Event = tf.compat.v1.Event
@@ -24,7 +27,7 @@ _Metadata = tf.compat.v1.SummaryMetadata
 
 
 class EventFile:
-    """Write scalars and texts where TensorBoard finds them.
+    """Write what TensorBoard shows, where it finds it.
 
     Args:
         folder: an existing folder, whose older event files are removed.
@@ -77,16 +80,42 @@ class EventFile:
             ),
         )
 
+    def histogram(self, step: int, tag: str, histogram: Histogram) -> None:
+        """Write how numbers were distributed at a step.
+
+        Nothing, if none of them was finite: there is nothing to draw.
+        """
+        buckets = histogram.buckets()
+        if len(buckets):
+            self._tensor(step, tag, "histograms", buckets)
+
     def text(self, tag: str, markdown: str) -> None:
         """Write a text, at step 0."""
-        value = _Summary.Value(
+        self._tensor(0, tag, "text", markdown)
+
+    def content(self, tag: str, plugin: str, content: bytes) -> None:
+        """Write what one of TensorBoard's plugins reads, at step 0."""
+        self._tensor(0, tag, plugin, np.zeros(0, np.float32), content)
+
+    def _tensor(
+        self,
+        step: int,
+        tag: str,
+        plugin: str,
+        value: np.ndarray | str,
+        content: bytes = b"",
+    ) -> None:
+        """Write a tensor, and which plugin shows it."""
+        summary = _Summary.Value(
             tag=tag,
             metadata=_Metadata(
-                plugin_data=_Metadata.PluginData(plugin_name="text")
+                plugin_data=_Metadata.PluginData(
+                    plugin_name=plugin, content=content
+                )
             ),
-            tensor=tf.make_tensor_proto(markdown, tf.string),
+            tensor=tf.make_tensor_proto(value),
         )
-        self._write(step=0, summary=_Summary(value=[value]))
+        self._write(step=step, summary=_Summary(value=[summary]))
 
     def flush(self) -> None:
         """Hand everything written to the operating system."""

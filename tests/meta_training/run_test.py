@@ -12,6 +12,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
+from support.event_files import histograms
 from support.training import (
     ScriptedTrainer,
     ensemble_trainer,
@@ -98,6 +99,17 @@ WINDOWED = {
         "validation_run after 7 SIGKILL",
     ],
 }
+PROBED = {
+    "probed_whole": [],
+    # Twice among the six rows of a probe, then between a probe's episode and
+    # its checkpoint.
+    "probed_killed": [
+        "metric after 8 SIGKILL",
+        "metric before 18 SIGKILL",
+        "episode after 5 SIGKILL",
+        "checkpoint before 3 SIGKILL",
+    ],
+}
 _DELAYS = np.random.default_rng(0).uniform(0.0, 1.0, 4)
 RANDOM = {
     f"random_{i}": [f"delay {d:.3f} SIGKILL" for d in _DELAYS[i : i + 2]]
@@ -110,7 +122,7 @@ def runs(tmp_path_factory):
     """Run everything in one process; return the folder and how it ended."""
     folder = tmp_path_factory.mktemp("runs")
     plan = {"whole": [], **DETERMINISTIC, **RANDOM, **IMITATING}
-    plan |= OF_L2O_SCALE | WINDOWED
+    plan |= OF_L2O_SCALE | WINDOWED | PROBED
     done = subprocess.run(
         [
             sys.executable,
@@ -134,6 +146,7 @@ def record(path):
         path / "metrics" / "train.csv",
         path / "metrics" / "validation.csv",
         *path.glob("metrics/imitation.csv"),
+        *path.glob("metrics/histograms.csv"),
         max(path.glob("checkpoints/*.npz")),
     ]
     return {str(f.relative_to(path)): f.read_bytes() for f in files}
@@ -212,6 +225,25 @@ def test_a_run_with_windows_that_was_killed_ends_with_the_same_files(runs):
     assert record(folder / "windowed_killed") == whole
     windows = sorted(name for name in whole if "episodes" in name)
     assert windows == [f"best/episodes_{n}.npz" for n in (12, 15, 6)]
+
+
+def test_a_run_with_histograms_that_was_killed_ends_with_the_same_files(runs):
+    folder, ends = runs
+    assert ends["probed_whole"] == [DONE]
+    killed = [SIGKILL] * len(PROBED["probed_killed"])
+    assert ends["probed_killed"] == [*killed, DONE]
+    whole = folder / "probed_whole"
+    assert record(folder / "probed_killed") == record(whole)
+    rows = read_table(whole, "histograms")
+    assert [int(row["episode"]) for row in rows] == [
+        *(6 * [3]),
+        *(6 * [6]),
+        *(6 * [9]),
+    ]
+    for path in (folder / "probed_killed", whole):
+        shown = histograms(path / "metrics")
+        assert len(shown) == 6
+        assert {tuple(steps) for steps in shown.values()} == {(3, 6, 9)}
 
 
 def test_a_run_on_an_ensemble_names_the_problem_of_every_episode(runs):

@@ -4,18 +4,10 @@ import os
 
 import pytest
 import tensorflow as tf
-from tensorboard.backend.event_processing.event_accumulator import (
-    EventAccumulator,
-)
+from support.event_files import histograms, raw_values, read
 
 from l2o_tf.runtime.events import EventFile
-
-
-def read(folder):
-    accumulator = EventAccumulator(
-        str(folder), size_guidance={"scalars": 0, "tensors": 0}
-    )
-    return accumulator.Reload()
+from l2o_tf.runtime.histograms import BINS, Histogram
 
 
 def test_scalars_and_texts_are_read_back_by_tensorboard(tmp_path):
@@ -63,6 +55,34 @@ def test_a_tensorboard_that_is_watching_forgets_what_was_rewound(tmp_path):
     events.scalars(1, {"a": 1.0})
     events.flush()
     assert [e.step for e in watching.Reload().Scalars("a")] == [1]
+    events.close()
+
+
+def test_histograms_are_read_back_by_tensorboard(tmp_path):
+    counts = [0] * BINS
+    counts[3], counts[5] = 7, 2
+    events = EventFile(tmp_path)
+    events.histogram(4, "gates/a", Histogram(0.0, BINS, 0, tuple(counts)))
+    events.histogram(8, "gates/a", Histogram(0.0, BINS, 9, (0,) * BINS))
+    events.flush()
+    found = histograms(tmp_path)
+    assert list(found) == ["gates/a"]
+    # Of step 8 there is nothing to draw.
+    assert {step: b.tolist() for step, b in found["gates/a"].items()} == {
+        4: [[3, 4, 7], [4, 5, 0], [5, 6, 2]]
+    }
+    events.close()
+
+
+def test_what_a_plugin_reads_is_kept_as_it_is(tmp_path):
+    events = EventFile(tmp_path)
+    events.content("a/tag", "hparams", b"any bytes")
+    events.flush()
+    ((step, value),) = raw_values(tmp_path)
+    assert (step, value.tag) == (0, "a/tag")
+    assert value.metadata.plugin_data.plugin_name == "hparams"
+    assert value.metadata.plugin_data.content == b"any bytes"
+    assert tf.make_ndarray(value.tensor).shape == (0,)
     events.close()
 
 

@@ -5,11 +5,11 @@ import os
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tensorboard.backend.event_processing.event_accumulator import (
-    EventAccumulator,
-)
+from support.event_files import histograms, raw_values, read, scalars
+from tensorboard.plugins.hparams import metadata
 
-from l2o_tf.runtime.metrics import MetricsWriter
+from l2o_tf.runtime.histograms import BINS, Histogram
+from l2o_tf.runtime.metrics import MetricsWriter, numbers
 from l2o_tf.runtime.tables import MetricsError
 
 TABLES = {
@@ -24,19 +24,6 @@ def train(episode):
 
 def validation(episode):
     return {"episode": episode, "cost": float(episode), "kept": episode % 2}
-
-
-def read(folder):
-    guidance = {"scalars": 0, "tensors": 0}
-    return EventAccumulator(str(folder), size_guidance=guidance).Reload()
-
-
-def scalars(folder):
-    found = read(folder)
-    return {
-        tag: [(event.step, event.value) for event in found.Scalars(tag)]
-        for tag in found.Tags()["scalars"]
-    }
 
 
 def tables(folder):
@@ -97,6 +84,64 @@ def test_numbers_beyond_float32_are_kept_in_the_table(tmp_path):
     assert shown[0] == (0, float("inf"))
     assert shown[1][1] != shown[1][1]
     assert shown[2] == (2, float("-inf"))
+
+
+class Adding:
+    """A view that adds losses up, and shows a histogram of each row."""
+
+    def __init__(self):
+        self.sum = 0.0
+
+    def __call__(self, table, row):
+        if table != "train":
+            return numbers(table, row)
+        self.sum += float(row["loss"])
+        counts = [0] * BINS
+        counts[int(row["episode"])] = 5
+        return {
+            "sum": self.sum,
+            "shape": Histogram(0.0, float(BINS), 0, tuple(counts)),
+        }
+
+
+def test_a_view_says_what_is_shown_and_begins_anew_with_the_events(tmp_path):
+    sums = [1.0, 1.5, 1.5 + 1 / 3]
+    for _ in range(2):  # the second one resumes, after the first row
+        with MetricsWriter(tmp_path, TABLES, Adding) as metrics:
+            metrics.rewind(
+                {"train": metrics.position()["train"] and 1} | {"validation": 0}
+            )
+            for episode in range(metrics.position()["train"], 3):
+                metrics.write("train", train(episode))
+            metrics.write("validation", validation(1))
+        shown = scalars(tmp_path)
+        assert [step for step, _ in shown["sum"]] == [0, 1, 2]
+        assert [value for _, value in shown["sum"]] == pytest.approx(sums)
+        assert shown["validation/cost"] == [(1, 1.0)]
+        assert "train/loss" not in shown
+        buckets = histograms(tmp_path)["shape"]
+        assert {step: b.tolist() for step, b in buckets.items()} == {
+            step: [[step, step + 1, 5]] for step in (0, 1, 2)
+        }
+
+
+def test_a_session_outlives_a_rewind(tmp_path):
+    with MetricsWriter(tmp_path, TABLES) as metrics:
+        metrics.begin_session({"rate": 0.5}, 7.0)
+        metrics.end_session("done", 9.0)
+        metrics.rewind({"train": 0, "validation": 0})
+        content = {
+            value.tag: value.metadata.plugin_data.content
+            for _, value in raw_values(tmp_path)
+        }
+    begun = metadata.parse_session_start_info_plugin_data(
+        content["_hparams_/session_start_info"]
+    )
+    ended = metadata.parse_session_end_info_plugin_data(
+        content["_hparams_/session_end_info"]
+    )
+    assert begun.hparams["rate"].number_value == 0.5
+    assert (begun.start_time_secs, ended.end_time_secs) == (7.0, 9.0)
 
 
 actions = st.lists(st.sampled_from(["train", "validation"]), max_size=12)

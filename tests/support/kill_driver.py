@@ -26,6 +26,7 @@ sys.path[:0] = [
 from support.training import (  # noqa: E402
     ensemble_trainer,
     imitating_trainer,
+    probed_trainer,
     released_trainer,
     small_trainer,
     windowed_trainer,
@@ -57,7 +58,10 @@ TRAINERS = {
     "ensemble": ensemble_trainer,
     "released": released_trainer,
     "windowed": windowed_trainer,
+    "probed": probed_trainer,
 }
+# Histograms every so many episodes, of some.
+HISTOGRAM_PERIODS = {"probed": 3}
 
 
 def arm(point, side, count, number):
@@ -86,7 +90,12 @@ def train(path, begun):
     trainer = TRAINERS.get(kind, small_trainer)()
     with RunDirectory(path, "a = 1\n") as directory, GracefulStop() as stop:
         run = run_module.Run(
-            trainer, directory, {"config": "test"}, 2, quiet=True
+            trainer,
+            directory,
+            {"config": "test"},
+            2,
+            quiet=True,
+            histogram_period=HISTOGRAM_PERIODS.get(kind, 0),
         )
         with run:
             begun()

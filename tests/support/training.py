@@ -112,6 +112,16 @@ def released_trainer(**changes):
     )
 
 
+def probed_trainer():
+    """Return a small trainer whose updates and gates are to be looked at."""
+    return small_trainer(
+        schedule=FixedHorizon(4),
+        num_episodes=9,
+        validation_period=4,
+        validation_runs=1,
+    )
+
+
 def windowed_trainer(**changes):
     """Return a small trainer that keeps the best of every 6 episodes."""
     return small_trainer(
