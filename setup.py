@@ -55,7 +55,7 @@ setup(
     python_requires=">=3.10",
     packages=find_packages(include=["l2o_tf", "l2o_tf.*"]),
     package_data={
-        "l2o_tf": ["pretrained/*"],
+        "l2o_tf.interop": ["trained/*"],
         "l2o_tf.datasets": ["embedded_data/*"],
     },
     install_requires=base,

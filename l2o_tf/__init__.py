@@ -1,8 +1,15 @@
 """Learned optimizers in TensorFlow 2 and Keras 3: train, evaluate, use them.
 
+Three names are enough to use what is trained already:
+
+    l2o_tf.pretrained()          the trained optimizers in the package
+    l2o_tf.load(name_or_path)    one of them, or one of your own, as a cell
+    l2o_tf.keras_optimizer(...)  one as a Keras optimizer, to compile with
+
 Importing the package itself is cheap: it looks whether its engine is there,
-and imports neither TensorFlow nor Keras. What one works with is imported from
-its folder, as `from l2o_tf.learned.dm import DMLSTM`.
+and imports neither TensorFlow nor Keras; the three names are found when they
+are first asked for. Everything else is imported from its folder, as `from
+l2o_tf.learned.dm import DMLSTM`.
 """
 
 from __future__ import annotations
@@ -11,9 +18,21 @@ import importlib.util
 import json
 import os
 import pathlib
+import pkgutil
 import sys
+from typing import Any
 
 from l2o_tf.version import __version__ as __version__
+
+# Where the names lie. Strings, not imports: the package itself needs none of
+# them, and what needs it imports it first.
+_LAZY = {
+    "keras_optimizer": "l2o_tf.interop.keras_optimizer",
+    "load": "l2o_tf.interop.pretrained",
+    "pretrained": "l2o_tf.interop.model_cards",
+}
+
+__all__ = ["__version__", "keras_optimizer", "load", "pretrained"]
 
 
 def _keras_backend() -> str:
@@ -55,6 +74,25 @@ def _check_engine() -> None:
             f"backend={backend!r}. Set KERAS_BACKEND=tensorflow before "
             "Keras is imported."
         )
+
+
+def __getattr__(name: str) -> Any:
+    """Find a public name when it is first asked for (PEP 562).
+
+    Raises:
+        AttributeError: if the package has no such name.
+    """
+    if name not in _LAZY:
+        raise AttributeError(
+            f"l2o_tf has no such name. Received: {name!r}. It has "
+            f"{', '.join(_LAZY)}; everything else is imported from its "
+            "module, as `from l2o_tf.learned.dm import DMLSTM`."
+        )
+    return pkgutil.resolve_name(f"{_LAZY[name]}:{name}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})
 
 
 _check_engine()

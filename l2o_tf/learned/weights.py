@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pathlib
 import re
+import reprlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -67,30 +68,57 @@ def load_cell(
         `(cell, training)`, the facts that `save_weights` was given.
 
     Raises:
-        CheckpointError: if the file cannot be read, or is of no known cell.
+        CheckpointError: if the file cannot be read, is of no known cell, or its
+            numbers are not finite.
     """
     if format_of(path) is not None:
         arrays, metadata = load_arrays(path, FORMAT)
-        kind = metadata["cell"]
-        if kind not in LEARNED_CELLS:
-            raise CheckpointError(
-                "The weights are of a cell this version does not know. "
-                f"Received: {path}, cell={kind!r}. "
-                f"Known: {', '.join(LEARNED_CELLS)}."
-            )
-        try:
-            cell = LEARNED_CELLS[kind].from_config(metadata["config"])
-        except (TypeError, ValueError) as error:
-            raise CheckpointError(
-                "The weights' cell has arguments that this version does not "
-                f"know. Received: {path}, {kind} with {metadata['config']}: "
-                f"{error}"
-            ) from error
+        _check_metadata(path, metadata)
+        cell = _cell_of(path, metadata["cell"], metadata["config"])
         if not _fits(cell, arrays):
             raise CheckpointError(_mismatch(path, arrays, [cell]))
-        _assign(cell, arrays)
+        _assign(cell, arrays, path)
         return cell, metadata["training"]
     return cell_from_arrays(load_plain_arrays(path), path), {}
+
+
+def _check_metadata(path: str | pathlib.Path, metadata: Any) -> None:
+    """Refuse metadata that `save_weights` did not write."""
+    kinds = {"cell": str, "config": dict, "training": dict}
+    if not isinstance(metadata, dict) or not all(
+        isinstance(metadata.get(name), kind) for name, kind in kinds.items()
+    ):
+        raise CheckpointError(
+            "The metadata of a weights file are a cell, its config and facts "
+            f"of its training. Received: {path}, "
+            f"metadata={reprlib.repr(metadata)}."
+        )
+
+
+def _cell_of(
+    path: str | pathlib.Path, kind: str, config: Mapping[str, Any]
+) -> OptimizerCell:
+    """Build the cell that a file names, with weights of its own."""
+    if kind not in LEARNED_CELLS:
+        raise CheckpointError(
+            "The weights are of a cell this version does not know. "
+            f"Received: {path}, cell={kind!r}. "
+            f"Known: {', '.join(LEARNED_CELLS)}."
+        )
+    # Of a dict Keras would make an object of a class that the file names.
+    dtype = config.get("dtype", "float32")
+    if not isinstance(dtype, str):
+        raise CheckpointError(
+            "The dtype of a weights file's cell must be a str. Received: "
+            f"{path}, dtype={reprlib.repr(dtype)}."
+        )
+    try:
+        return LEARNED_CELLS[kind].from_config(dict(config))
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(
+            "The weights' cell has arguments that this version does not "
+            f"know. Received: {path}, {kind} with {config}: {error}"
+        ) from error
 
 
 def cell_from_arrays(
@@ -105,14 +133,14 @@ def cell_from_arrays(
 
     Raises:
         CheckpointError: if no cell of `LEARNED_CELLS` has exactly these names
-            and shapes.
+            and shapes, or they are not finite real numbers.
     """
     candidates = [
         kind(name=_plain_name(word)) for word, kind in LEARNED_CELLS.items()
     ]
     for cell in candidates:
         if _fits(cell, arrays):
-            _assign(cell, arrays)
+            _assign(cell, arrays, path)
             return cell
     raise CheckpointError(_mismatch(path, arrays, candidates))
 
@@ -136,7 +164,18 @@ def _fits(cell: OptimizerCell, arrays: Mapping[str, np.ndarray]) -> bool:
     return _shapes(cell) == {k: a.shape for k, a in arrays.items()}
 
 
-def _assign(cell: OptimizerCell, arrays: Mapping[str, np.ndarray]) -> None:
+def _assign(
+    cell: OptimizerCell,
+    arrays: Mapping[str, np.ndarray],
+    path: str | pathlib.Path,
+) -> None:
+    for name, array in arrays.items():
+        if array.dtype.kind != "f" or not np.isfinite(array).all():
+            raise CheckpointError(
+                "Weights must be finite real numbers. Received: "
+                f"dtype={array.dtype} of {name!r} in {path}, "
+                f"{np.count_nonzero(~np.isfinite(array))} not finite."
+            )
     for variable in cell.trainable_variables:
         variable.assign(arrays[variable.path])
 

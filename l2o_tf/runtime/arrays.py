@@ -178,7 +178,12 @@ def _decode(path: pathlib.Path, name: str, data: bytes) -> np.ndarray:
             (1, 0): np.lib.format.read_array_header_1_0,
             (2, 0): np.lib.format.read_array_header_2_0,
         }[version](member)
-    except (ValueError, KeyError, tokenize.TokenError) as error:
+    except (
+        ValueError,
+        KeyError,
+        RecursionError,
+        tokenize.TokenError,
+    ) as error:
         raise CheckpointError(
             f"The file holds something that is not a plain array. {where}"
         ) from error
@@ -223,7 +228,7 @@ def _record(path: pathlib.Path, members: Mapping[str, bytes]) -> _Record | None:
             record["arrays"],
             record["metadata"],
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(
             "The file's metadata is not what this package writes. "
             f"Received: path={str(path)!r}."

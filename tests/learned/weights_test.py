@@ -162,6 +162,55 @@ def test_arguments_that_the_cell_does_not_take_are_refused(config, path):
     assert str(path) in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {},
+        {"cell": "DMLSTM", "config": {}},
+        {"cell": ["DMLSTM"], "config": {}, "training": {}},
+        {"cell": "DMLSTM", "config": [1], "training": {}},
+        {"cell": "DMLSTM", "config": {}, "training": "none"},
+    ],
+)
+def test_metadata_of_another_kind_are_refused(metadata, path):
+    save_arrays(path, {"w": np.zeros(3)}, metadata, FORMAT)
+    with pytest.raises(CheckpointError, match="Received: .*metadata="):
+        load_cell(path)
+
+
+def test_a_dtype_that_names_a_class_is_refused(path):
+    dtype = {"module": "keras", "class_name": "DTypePolicy", "config": {}}
+    metadata = {"cell": "DMLSTM", "config": {"dtype": dtype}, "training": {}}
+    save_arrays(path, {"w": np.zeros(3)}, metadata, FORMAT)
+    with pytest.raises(CheckpointError, match="must be a str. Received: "):
+        load_cell(path)
+
+
+@pytest.mark.parametrize("plain", [False, True])
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (np.full(1, np.nan, "float32"), "dtype=float32 .* 1 not finite"),
+        (np.full(1, -np.inf, "float64"), "dtype=float64 .* 1 not finite"),
+        (np.zeros(1, "complex64"), "dtype=complex64 .* 0 not finite"),
+        (np.zeros(1, "int32"), "dtype=int32 .* 0 not finite"),
+    ],
+)
+def test_weights_that_are_not_finite_reals_are_refused(
+    plain, wrong, message, path
+):
+    cell = DMLSTM(name="dmlstm")
+    save_weights(path, cell, cell.meta_params(), {})
+    arrays, metadata = load_arrays(path, FORMAT)
+    arrays["linear/b"] = wrong
+    if plain:
+        np.savez(path, **arrays)
+    else:
+        save_arrays(path, arrays, metadata, FORMAT)
+    with pytest.raises(CheckpointError, match=f"Received: {message}"):
+        load_cell(path)
+
+
 def test_a_file_of_another_format_is_refused(path):
     save_arrays(path, {"w": np.zeros(3)}, {}, Format("l2o_tf.checkpoint", 1))
     with pytest.raises(CheckpointError, match="Received: format='l2o_tf.check"):

@@ -276,6 +276,10 @@ def test_a_member_that_is_no_array_is_refused(tmp_path):
     refused(path, "not a plain array", plain=True)
     plain_file(path, b"\x93NUMPY\x07\x00")
     refused(path, "not a plain array", plain=True)
+    header = b"-" * 5000 + b"1"  # too deep to be parsed
+    size = len(header).to_bytes(2, "little")
+    plain_file(path, b"\x93NUMPY\x01\x00" + size + header)
+    refused(path, "not a plain array", plain=True)
 
 
 @pytest.mark.parametrize("change", [-8, 8])
