@@ -13,7 +13,8 @@ For example:
 
   python -m l2o_tf.evaluate --weights=weights.npz --seeds=0,1,2 \
       --optimizee=mlp_orig,mlp_relu,mlp_deeper --output_dir=curves
-      runs a weights file on three problems; an .npz file or one that the
+      runs a weights file on three problems; a name of the package's own
+      optimizers, as rnnprop_cl_il, an .npz file, or one that the
       authors released: a pickle, as dm_cl/cw.l2l-0, which is only read, never
       executed, or L2O-Scale's TensorFlow checkpoint, as hess_cl_mt/model.ckpt-0
       or its directory.
@@ -53,17 +54,14 @@ from l2o_tf.evaluation.contenders import Fixed
 from l2o_tf.evaluation.results import Results
 from l2o_tf.evaluation.sweep import Sweep
 from l2o_tf.evaluation.sweep_run import run_sweep, time_sweep
-from l2o_tf.interop.released_weights import load_released, model_name
-from l2o_tf.learned.collection import ANALYTICAL_CELLS
 from l2o_tf.optimizees.collection import OPTIMIZEES
-from l2o_tf.optimizers.base import OptimizerCell
+from l2o_tf.optimizer_choice import NAMES as OPTIMIZER_FLAGS
+from l2o_tf.optimizer_choice import chosen_optimizer, optimizer_flags
 from l2o_tf.runtime.atomic import make_folder, write_text
 from l2o_tf.runtime.interrupts import GracefulStop
 from l2o_tf.runtime.progress import ProgressBar
-from l2o_tf.runtime.run_dir import find_run
 
 FLAGS = flags.FLAGS
-_OPTIMIZER = ("run_dir", "weights", "optimizer")
 _PROTOCOL = (
     "learning_rate",
     "name",
@@ -78,21 +76,7 @@ _PROTOCOL = (
 def define_flags() -> None:
     """Define the command's flags."""
     gin_flags()
-    flags.DEFINE_string(
-        "run_dir", None, "A training run, whose best weights are evaluated."
-    )
-    flags.DEFINE_string(
-        "weights",
-        None,
-        "A weights file: .npz, or a released one (.l2l-0, model.ckpt-0).",
-    )
-    flags.DEFINE_enum(
-        "optimizer",
-        None,
-        sorted(ANALYTICAL_CELLS),
-        "A hand-designed optimizer, in place of --run_dir or --weights.",
-    )
-    flags.DEFINE_float("learning_rate", None, "Of the hand-designed optimizer.")
+    optimizer_flags("evaluated")
     flags.DEFINE_string(
         "name", None, "The optimizer's name in files, tables and legends."
     )
@@ -142,47 +126,6 @@ def evaluate(sweep: Sweep = gin.REQUIRED) -> Sweep:
     return sweep
 
 
-def chosen_cell() -> tuple[str, OptimizerCell]:
-    """Return the name and the cell that the flags ask for.
-
-    Raises:
-        ValueError: unless they ask for exactly one.
-    """
-    asked = {
-        key: FLAGS[key].value
-        for key in _OPTIMIZER
-        if FLAGS[key].value is not None
-    }
-    if len(asked) != 1:
-        raise ValueError(
-            "Give one of --gin_file, --run_dir, --weights and --optimizer. "
-            f"Received: {asked or 'none of them'}."
-        )
-    if (FLAGS.optimizer is None) != (FLAGS.learning_rate is None):
-        raise ValueError(
-            "--optimizer and --learning_rate belong together. Received: "
-            f"optimizer={FLAGS.optimizer!r}, "
-            f"learning_rate={FLAGS.learning_rate!r}."
-        )
-    if FLAGS.optimizer:
-        cell = ANALYTICAL_CELLS[FLAGS.optimizer](
-            learning_rate=FLAGS.learning_rate
-        )
-        name = f"{FLAGS.optimizer}_{FLAGS.learning_rate:g}"
-        return FLAGS.name or name, cell
-    if FLAGS.weights:
-        name = FLAGS.name or model_name(FLAGS.weights)
-        return name, load_released(FLAGS.weights)
-    run = find_run(FLAGS.run_dir)
-    if not run.weights.exists():
-        raise ValueError(
-            "The run has no weights yet: they come with its first validation "
-            "whose cost is a number (metrics/validation.csv has the costs). "
-            f"Received: run_dir={FLAGS.run_dir!r}. Continue its training."
-        )
-    return FLAGS.name or run.path.resolve().name, load_released(run.weights)
-
-
 def _seeds() -> list[int]:
     try:
         values = [int(seed) for seed in FLAGS.seeds]
@@ -199,11 +142,11 @@ def _seeds() -> list[int]:
 
 def _sweep_of_flags() -> Sweep:
     """Return the sweep of one optimizer that the flags describe."""
-    name, cell = chosen_cell()
+    chosen = chosen_optimizer(others=("gin_file",))
     return Sweep(
         [
             Comparison(
-                [Fixed(name, cell)],
+                [Fixed(FLAGS.name or chosen.name, chosen.cell)],
                 FLAGS.optimizee,
                 _seeds(),
                 FLAGS.steps,
@@ -220,7 +163,7 @@ def _sweep_of_gin() -> Sweep:
     Raises:
         ValueError: if flags say what the configuration says.
     """
-    both = [key for key in (*_OPTIMIZER, *_PROTOCOL) if FLAGS[key].present]
+    both = [key for key in (*OPTIMIZER_FLAGS, *_PROTOCOL) if FLAGS[key].present]
     if both:
         raise ValueError(
             "A configuration names its optimizers, problems and seeds itself. "

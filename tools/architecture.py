@@ -35,6 +35,7 @@ FLOORS: Mapping[str, int] = {
     "reporting": 7,
     "cli": 7,
     "config": 7,
+    "optimizer_choice": 7,
     "train": 8,
     "evaluate": 8,
     "plot": 8,
