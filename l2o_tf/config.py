@@ -37,7 +37,12 @@ from l2o_tf.interop import released_weights  # noqa: F401
 from l2o_tf.learned import collection as cells  # noqa: F401
 from l2o_tf.meta_training import trainer  # noqa: F401
 from l2o_tf.optimizees import collection as optimizees  # noqa: F401
-from l2o_tf.optimizees import combination, convex, ensemble  # noqa: F401
+from l2o_tf.optimizees import (  # noqa: F401
+    combination,
+    convex,
+    ensemble,
+    keras_model,
+)
 from l2o_tf.optimizers import decayed_adam, repaired  # noqa: F401
 from l2o_tf.techniques import (  # noqa: F401
     curriculum,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import keras
 import pytest
 import tensorflow as tf
 
@@ -37,6 +38,7 @@ from l2o_tf.optimizees.gaussian_quadratics import (
     GaussianQuadratic,
     IsotropicQuadratic,
 )
+from l2o_tf.optimizees.keras_model import KerasModel
 from l2o_tf.optimizees.landscapes import Landscape
 from l2o_tf.optimizees.lasso import Lasso
 from l2o_tf.optimizees.lenet import LeNet
@@ -238,6 +240,16 @@ _PARITY = {
     "batch_size": 4,
 }
 
+_KERAS = keras.Sequential(
+    [
+        keras.Input((2, 2, 1)),
+        keras.layers.Conv2D(2, 2, kernel_regularizer="l2"),
+        keras.layers.BatchNormalization(),
+        keras.layers.Flatten(),
+        keras.layers.Dense(3, "softmax"),
+    ]
+)
+
 OPTIMIZEES = {
     "mlp": Entry(MLP, {**_MLP, "init_stddev": 0.5}),
     "mlp_relu": Entry(MLP, {**_MLP, "activation": "relu", "init_stddev": 0.5}),
@@ -314,6 +326,16 @@ OPTIMIZEES = {
     "sum": Entry(
         Sum,
         {"optimizees": (MLP(**_MLP, init_stddev=0.5), ConvexQuadratic(4, 1.0))},
+    ),
+    "keras_model": Entry(
+        KerasModel,
+        {
+            "model": _KERAS,
+            "loss": "sparse_categorical_crossentropy",
+            "data": _DATA,
+            "split": "train",
+            "batch_size": 8,
+        },
     ),
     "random_scaling": Entry(
         RandomScaling,
