@@ -201,7 +201,9 @@ def show(report: Mapping[str, Any]) -> str:
     for entry in report["sizes"]:
         size = entry["coordinates"]
         lines = [["program", "ms/step", "q1", "q3", "/ cell", "/ keras"]]
-        for name, row in entry["results"].items():
+        names = [f"{name}/{run}" for run in RUNTIMES for name in PROGRAMS]
+        for name in names:
+            row = entry["results"][name]
             times = row["seconds_per_step"]
             lines.append(
                 [

@@ -11,7 +11,7 @@ import tensorflow as tf
 _VECTOR_WIDTH = "--xla_cpu_prefer_vector_width"
 
 
-def _prefer_wide_vectors() -> None:
+def prefer_wide_vectors() -> None:
     """Let XLA use the widest vectors of the processor, unless told otherwise.
 
     Its default is 256 bits. On a processor with 512 an L2O-DM window takes 0.89
@@ -53,7 +53,7 @@ def compiled(
         A `tf.function`.
     """
     if jit_compile:
-        _prefer_wide_vectors()
+        prefer_wide_vectors()
     else:
         _leave_graphs_alone()
     return tf.function(function, jit_compile=jit_compile, autograph=False)

@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from l2o_tf.core import checks, seeds
+from l2o_tf.core.compile import prefer_wide_vectors
 from l2o_tf.core.layout import Layout
 from l2o_tf.interop.coordinate_blocks import CoordinateBlocks
 from l2o_tf.interop.pretrained import load
@@ -115,6 +116,7 @@ class KerasOptimizer(keras.optimizers.Optimizer):
             gradient_accumulation_steps=gradient_accumulation_steps,
             name=name or cell.name,
         )
+        prefer_wide_vectors()  # `fit` compiles by XLA unless told otherwise.
         self.cell = cell
         self.block_size = checks.positive_int("block_size", block_size)
         seeds.make_seed(seed)  # It must be one.
