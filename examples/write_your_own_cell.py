@@ -29,6 +29,7 @@ START = keras.initializers.Constant([-7.0, -6.0, 2.0])
 FILE = "agreement.npy"
 
 
+@keras.saving.register_keras_serializable(package="examples")
 class Agreement(OptimizerCell):
     """Step as far as the latest gradients agree in sign.
 
@@ -38,8 +39,10 @@ class Agreement(OptimizerCell):
     eta_t = exp(w_1) / (1 + exp(w_2) t) and beta = sigmoid(w_3); w is learned.
     """
 
-    def __init__(self) -> None:
-        super().__init__(name="agreement")
+    coordinatewise = True  # No coordinate sees another.
+
+    def __init__(self, name: str = "agreement") -> None:
+        super().__init__(name=name, dtype="float32")
         self.w = self.add_weight(name="w", shape=(3,), initializer=START)
 
     def get_initial_state(self, layout: Layout, seed: Seed = None) -> Nest:
@@ -55,6 +58,10 @@ class Agreement(OptimizerCell):
         m = beta * m + (1.0 - beta) * g
         a = beta * a + (1.0 - beta) * tf.abs(g)
         return -eta * m / (a + 1e-8), (m, a)
+
+    def get_config(self) -> dict[str, str]:
+        """Return the constructor's arguments, for Keras to save it."""
+        return {"name": self.name}
 
 
 def main() -> None:

@@ -49,7 +49,11 @@ from l2o_tf.meta_training.root import train
 from l2o_tf.meta_training.trainer import Trainer
 from l2o_tf.optimizees.base import Optimizee
 from l2o_tf.optimizees.collection import OPTIMIZEES, named_optimizee
-from l2o_tf.optimizer_choice import chosen_optimizer, optimizer_flags
+from l2o_tf.optimizer_choice import (
+    Chosen,
+    chosen_optimizer,
+    optimizer_flags,
+)
 from l2o_tf.runtime.atomic import make_folder, write_text
 from l2o_tf.runtime.run_dir import find_run
 
@@ -250,11 +254,34 @@ def _check_flags() -> None:
         )
 
 
-def _write(path: str, text: str) -> None:
-    file = pathlib.Path(path)
-    make_folder(file.parent)
-    write_text(file, text)
-    print(f"{path}: StableHLO, {len(text):,} bytes")
+def _texts(chosen: Chosen | None, layout: Layout | None) -> dict[str, str]:
+    """Return the StableHLO texts that are asked for, path to text.
+
+    Raises:
+        ValueError: if a number of coordinates is missing.
+        OSError: if there can be no file at one of the paths.
+    """
+    texts = {}
+    if FLAGS.stablehlo_update and chosen:
+        if layout is None and FLAGS.coordinates is None:
+            raise ValueError(
+                "The text of an update is for one number of coordinates. "
+                "Received: coordinates=None. Give --coordinates=1000, or the "
+                "tensors by --optimizee or --shapes."
+            )
+        export = Export(chosen.cell, layout)
+        text = export.update_stablehlo(FLAGS.coordinates)
+        texts[FLAGS.stablehlo_update] = text
+    if FLAGS.stablehlo_meta_step:
+        texts[FLAGS.stablehlo_meta_step] = _meta_step_text()
+    for path in map(pathlib.Path, texts):
+        make_folder(path.parent)
+        if path.is_dir():
+            raise IsADirectoryError(
+                "A StableHLO text is one file. Received: the folder "
+                f"{str(path)!r}."
+            )
+    return texts
 
 
 def main(argv: list[str]) -> int:
@@ -262,25 +289,18 @@ def main(argv: list[str]) -> int:
     if len(argv) > 1:
         raise app.UsageError(f"Unknown arguments: {' '.join(argv[1:])}")
     _check_flags()
+    chosen, layout = None, None
     if FLAGS.output or FLAGS.stablehlo_update:
         chosen, layout = chosen_optimizer(), _layout()
-        if FLAGS.output:
-            export = save_optimizer(
-                FLAGS.output,
-                chosen.cell,
-                layout,
-                chosen.training,
-                FLAGS.overwrite,
-            )
-        else:
-            export = Export(chosen.cell, layout)
-        if FLAGS.stablehlo_update:
-            text = export.update_stablehlo(FLAGS.coordinates)
-            _write(FLAGS.stablehlo_update, text)
-        if FLAGS.output:
-            _report(export)
-    if FLAGS.stablehlo_meta_step:
-        _write(FLAGS.stablehlo_meta_step, _meta_step_text())
+    texts = _texts(chosen, layout)  # What can fail comes before any file.
+    if FLAGS.output and chosen:
+        export = save_optimizer(
+            FLAGS.output, chosen.cell, layout, chosen.training, FLAGS.overwrite
+        )
+        _report(export)
+    for path, text in texts.items():
+        write_text(pathlib.Path(path), text)
+        print(f"{path}: StableHLO, {len(text):,} bytes")
     return 0
 
 

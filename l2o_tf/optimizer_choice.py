@@ -91,10 +91,4 @@ def chosen_optimizer(others: tuple[str, ...] = ()) -> Chosen:
         cell, source = load(FLAGS.weights), {"weights": FLAGS.weights}
         return Chosen(model_name(FLAGS.weights), cell, source)
     run = find_run(FLAGS.run_dir)
-    if not run.weights.exists():
-        raise ValueError(
-            "The run has no weights yet: they come with its first validation "
-            "whose cost is a number (metrics/validation.csv has the costs). "
-            f"Received: run_dir={FLAGS.run_dir!r}. Continue its training."
-        )
-    return Chosen(run.path.resolve().name, *load_cell(run.weights))
+    return Chosen(run.path.resolve().name, *load_cell(run.trained_weights()))

@@ -193,7 +193,10 @@ ENSEMBLE = (
 )
 MISTAKES = [
     ((), "Received: none of them"),
-    (("--output=o",), "Give one of --weights.*Received: none of them"),
+    (
+        ("--output=o",),
+        "Give one of --run_dir, --weights and --optimizer.*Received: none of them",
+    ),
     ((*ADAM, "--run_dir=r", "--output=o"), "Give one of.*'run_dir': 'r'"),
     (("--optimizer=sgd", "--output=o"), "learning_rate=None"),
     (("--weights=rnprop", "--output=o"), "Did you mean 'rnnprop'"),
@@ -210,7 +213,10 @@ MISTAKES = [
     ((*ADAM, "--shapes=w:2,w:3", "--output=o"), "--shapes=w:2,w:3"),
     ((*ADAM, "--shapes=w:0", "--output=o"), "Received: shape=.0,. of 'w'"),
     ((*ADAM, "--coordinates=3", "--output=o"), "coordinates=3 without"),
-    ((*ADAM, "--stablehlo_update=u"), "Received: coordinates=None"),
+    (
+        (*ADAM, "--output=o", "--stablehlo_update=u"),
+        "Received: coordinates=None. Give --coordinates=1000",
+    ),
     ((*ADAM, "--gin_file=g", "--output=o"), "gin_file=.'g'.* without"),
     (("--stablehlo_meta_step=m",), "gin_file=.., run_dir=None"),
     (

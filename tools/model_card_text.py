@@ -63,13 +63,14 @@ meta-training, and to see what the configuration gives. To train something with
 it is no use: Adam at its default ends lower on all three perceptrons."""
 
 _LIMITS = """\
-* It was trained on one network only, MLP-orig, with minibatches of 128 and
-  never more than {horizon:,} updates in a row, and evaluated on the three
-  perceptrons above for {steps:,}. What it does on other networks, other batch
-  sizes and longer runs was not measured here.
+* Until these weights were chosen it was trained on MLP-orig alone, with
+  minibatches of 128 and never more than {horizon:,} updates in a row; it was
+  evaluated on the three perceptrons above for {steps:,}. What it does on other
+  networks, other batch sizes and longer runs was not measured here.
 * Evaluation optimises on the split on which it measures, as the paper does:
   the numbers say how well it minimises, not how well the result generalises.
-* Its step size cannot be set; it comes from its weights.
+* Its step sizes come from its weights; `learning_rate` of the Keras optimizer
+  multiplies them, 1 being what it was trained with.
 """
 _BEHIND = 0.3  # in ln loss, more than the seeds of one optimizer differ
 _AT_START = math.log(10) - 0.1  # a loss: of ten classes, all equally likely

@@ -27,7 +27,7 @@ class TrainingRun:
         episodes: int.
         meta_updates: int.
         chosen_meta_updates: int, made when the best weights were validated.
-        longest_horizon: int, inner steps of its longest episodes.
+        longest_horizon: int, inner steps of the longest episode until then.
         seconds: float, of all episodes.
         ended: str.
         operative_config: str.
@@ -113,7 +113,9 @@ def read_run(path: pathlib.Path) -> TrainingRun:
             for r in episodes
             if int(r["episode"]) <= chosen
         ),
-        longest_horizon=max(int(r["horizon"]) for r in episodes),
+        longest_horizon=max(
+            int(r["horizon"]) for r in episodes if int(r["episode"]) <= chosen
+        ),
         seconds=sum(float(r["seconds"]) for r in timing),
         ended=_how_it_ended(
             path, last["verdict"], int(last["stage"]), count, config

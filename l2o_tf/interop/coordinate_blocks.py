@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -14,6 +15,17 @@ from l2o_tf.core.layout import Layout
 from l2o_tf.core.seeds import fold_in
 from l2o_tf.core.types import Nest, Seed, Vector
 from l2o_tf.optimizers.base import OptimizerCell, OptimizerInputs
+
+
+class _UnknownLoss:
+    """Stands where the loss would be; not to be computed with."""
+
+    def __tf_tensor__(self, dtype: Any = None, name: Any = None) -> Any:
+        raise TypeError(
+            "This optimizer reads the loss (`inputs.loss`), which Keras does "
+            "not tell an optimizer. Received: no loss. Unroll it instead, or "
+            "use one that reads gradients only."
+        )
 
 
 class CoordinateBlocks:
@@ -119,9 +131,7 @@ class CoordinateBlocks:
         step: tf.Tensor,
         states: Nest,
     ) -> tuple[Vector, Nest]:
-        # Keras does not tell an optimizer the loss. A cell that reads it fails
-        # when this is traced, not silently.
-        inputs = OptimizerInputs(gradient, params, (), step)
+        inputs = OptimizerInputs(gradient, params, _UnknownLoss(), step)
         return self.cell.call(inputs, states)
 
     def _update_by_blocks(

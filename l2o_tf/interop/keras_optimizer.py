@@ -8,6 +8,7 @@ and the updates cut again, 8 bytes moved per parameter.
 from __future__ import annotations
 
 import base64
+import math
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -21,6 +22,9 @@ from l2o_tf.core.compile import prefer_wide_vectors
 from l2o_tf.core.layout import Layout
 from l2o_tf.interop.coordinate_blocks import CoordinateBlocks
 from l2o_tf.interop.pretrained import load
+
+# Imported for Keras to know them when it loads a model.
+from l2o_tf.optimizers import decayed_adam, repaired  # noqa: F401
 from l2o_tf.optimizers.base import OptimizerCell
 
 BLOCK_SIZE = 65_536
@@ -46,7 +50,13 @@ class KerasOptimizer(keras.optimizers.Optimizer):
 
     The weights of a learned optimizer are part of its configuration: a saved
     model needs no other file to be trained further, and goes on as it would
-    have without the interruption.
+    have without the interruption. The file holds the state too. The program
+    that loads it must have imported this module (`from l2o_tf import
+    keras_optimizer`).
+
+    Keras does not tell an optimizer the loss: a cell that reads it is refused
+    at the first step. It does not let gradients be accumulated under a
+    distribution strategy.
 
     Args:
         cell: `OptimizerCell`.
@@ -68,7 +78,8 @@ class KerasOptimizer(keras.optimizers.Optimizer):
         name: str, defaults to the cell's.
 
     Raises:
-        ValueError: if an argument is out of range, or the cell looks ahead.
+        ValueError: if an argument is out of range, the cell looks ahead, or
+            (when built) the model is of another `tf.distribute` strategy.
 
     Example:
     >>> import keras
@@ -127,10 +138,18 @@ class KerasOptimizer(keras.optimizers.Optimizer):
 
         Args:
             variables: the trainable variables.
+
+        Raises:
+            ValueError: if they belong to another `tf.distribute` strategy than
+                the optimizer.
         """
         if self.built:
             return
+        self._check_strategy(variables)
         super().build(variables)
+        self._states: list[keras.Variable] = []
+        if not variables:  # All are frozen.
+            return
         self._layout = Layout(
             tuple(f"{i}:{v.name}" for i, v in enumerate(variables)),
             tuple(tuple(v.shape) for v in variables),
@@ -155,6 +174,28 @@ class KerasOptimizer(keras.optimizers.Optimizer):
             for on_device in zip(*parts, strict=True):
                 self._blocks.start(on_device)
 
+    def _check_strategy(self, variables: Sequence[keras.Variable]) -> None:
+        own = self._distribution_strategy
+        for variable in map(_tf_variable, variables):
+            theirs = getattr(variable, "distribute_strategy", None)
+            if theirs is not None and theirs is not own:
+                raise ValueError(
+                    "An optimizer is made in the scope of the model's "
+                    "strategy. Received: variables of a "
+                    f"{type(theirs).__name__}, an optimizer of a "
+                    f"{type(own).__name__}. Make it inside `with "
+                    "strategy.scope():`."
+                )
+
+    def __dir__(self) -> list[str]:
+        """Return the attributes without the cell.
+
+        Keras saves and loads what it finds here. The cell's weights are part
+        of the configuration; loaded from a file, those of another optimizer
+        would take their place.
+        """
+        return [name for name in super().__dir__() if name != "cell"]
+
     def _parts(self, variable: tf.Variable) -> tuple[tf.Variable, ...]:
         """Return a variable's copy on each device of this process."""
         strategy = self._distribution_strategy
@@ -174,8 +215,8 @@ class KerasOptimizer(keras.optimizers.Optimizer):
                 f"`model.fit(...)` first. Received: {self.name} without."
             )
         return sum(
-            spec.shape.num_elements() * spec.dtype.size
-            for spec in self._blocks.specs
+            math.prod(state.shape) * tf.as_dtype(state.dtype).size
+            for state in self._states
         )
 
     def _distributed_tf_update_step(
@@ -200,7 +241,7 @@ class KerasOptimizer(keras.optimizers.Optimizer):
             rate: tf.Tensor,
         ) -> None:
             copies = self._parts(variables[0])
-            device = next(i for i, v in enumerate(copies) if v is first)
+            (device,) = (i for i, v in enumerate(copies) if v is first)
             self._update_on_device(
                 gradients,
                 [self._parts(variable)[device] for variable in variables],

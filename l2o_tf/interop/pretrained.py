@@ -39,10 +39,11 @@ def load(
     Raises:
         TypeError: if `name_or_path` is neither str nor path, or `cell` is not
             a class of optimizers.
-        ValueError: if there is no optimizer of this name.
-        CheckpointError: if there is nothing at the path, the run has no
-            weights yet, or the file is damaged, cut off, holds anything else
-            than weights, or those of another cell.
+        ValueError: if there is no optimizer of this name, or the run has no
+            weights yet.
+        CheckpointError: if there is nothing at the path, or the file is
+            damaged, cut off, holds anything else than weights, or those of
+            another cell.
 
     Example:
     >>> cell = load("rnnprop_cl_il")
@@ -101,13 +102,7 @@ def _existing(path: pathlib.Path) -> pathlib.Path:
     """Return what to read for a path: a file, or a checkpoint's folder."""
     run = RunPaths(path)
     if run.exists():
-        if run.weights.is_file():
-            return run.weights
-        raise CheckpointError(
-            "The run has no weights yet: they come with its first validation "
-            f"whose cost is a number. Received: path={str(path)!r}. Continue "
-            "its training."
-        )
+        return run.trained_weights()
     # A TensorFlow checkpoint is named by what its files have in common.
     index = path.parent / f"{path.name}.index"
     if not path.exists() and not index.is_file():

@@ -98,6 +98,8 @@ class CoordinatewiseRNN(OptimizerCell):
         spec l2o_scale.md 2.6 and 2.4.
     """
 
+    coordinatewise = True
+
     def __init__(
         self,
         units: tuple[int, ...] = (20, 20),

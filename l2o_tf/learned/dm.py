@@ -45,6 +45,8 @@ class DMLSTM(OptimizerCell):
         constants of the released program, spec dm_rnnprop.md 2.1.
     """
 
+    coordinatewise = True
+
     def __init__(
         self,
         units: tuple[int, ...] = (20, 20),

@@ -110,8 +110,6 @@ class HierarchicalRNN(OptimizerCell):
         l2o_scale.md 1.6, 2 and 9.
     """
 
-    coordinatewise = False
-
     def __init__(
         self,
         units: tuple[int, int, int] = (10, 20, 20),

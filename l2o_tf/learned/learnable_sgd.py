@@ -37,6 +37,8 @@ class LearnableSGD(OptimizerCell):
         ValueError: if `learning_rate` is not a finite number.
     """
 
+    coordinatewise = True
+
     def __init__(
         self,
         learning_rate: float = 0.01,

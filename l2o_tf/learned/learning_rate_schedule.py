@@ -42,6 +42,8 @@ class LearningRateSchedule(OptimizerCell):
         spec l2o_scale.md 2.6.
     """
 
+    coordinatewise = True
+
     def __init__(
         self,
         num_steps: int = 1000,

@@ -73,6 +73,8 @@ class RNNprop(OptimizerCell):
         of Chen et al. 2020's program, spec dm_rnnprop.md 2.3 and 10.1.
     """
 
+    coordinatewise = True
+
     def __init__(
         self,
         units: tuple[int, ...] = (20, 20),

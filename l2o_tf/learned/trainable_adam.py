@@ -67,6 +67,8 @@ class TrainableAdam(OptimizerCell):
         spec l2o_scale.md 2.6.
     """
 
+    coordinatewise = True
+
     def __init__(
         self,
         learning_rate: float = 1e-3,

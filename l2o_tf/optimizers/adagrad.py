@@ -86,6 +86,8 @@ class Adagrad(OptimizerCell):
     array([-1., -0.], dtype=float32)
     """
 
+    coordinatewise = True
+
     def __init__(
         self,
         learning_rate: float = 0.01,

@@ -128,6 +128,8 @@ class Adam(OptimizerCell):
     array([-0.5,  0.5], dtype=float32)
     """
 
+    coordinatewise = True
+
     def __init__(
         self,
         learning_rate: float = 0.001,

@@ -52,13 +52,15 @@ class OptimizerCell(keras.layers.Layer, abc.ABC):
         repairs_gradients: bool, whether `call` gives a finite update for a
             gradient that is not finite.
         coordinatewise: bool, whether what happens to one coordinate depends on
-            that coordinate alone, so that a vector may be cut anywhere.
+            that coordinate (and the step) alone, so that a vector may be cut
+            anywhere. Only a cell that says so is exported for any number of
+            coordinates, and called on blocks of a long vector.
     """
 
     reads_params: bool = False
     looks_ahead: bool = False
     repairs_gradients: bool = False
-    coordinatewise: bool = True
+    coordinatewise: bool = False
 
     @abc.abstractmethod
     def get_initial_state(

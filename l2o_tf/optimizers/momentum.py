@@ -83,6 +83,8 @@ class Momentum(OptimizerCell):
     array([-3.], dtype=float32)
     """
 
+    coordinatewise = True
+
     def __init__(
         self,
         learning_rate: float = 0.01,

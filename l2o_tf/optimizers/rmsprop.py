@@ -95,6 +95,8 @@ class RMSProp(OptimizerCell):
     array([-1.], dtype=float32)
     """
 
+    coordinatewise = True
+
     def __init__(
         self,
         learning_rate: float = 0.01,

@@ -55,6 +55,8 @@ class SGD(OptimizerCell):
     array([-1.,  2.], dtype=float32)
     """
 
+    coordinatewise = True
+
     def __init__(
         self,
         learning_rate: float = 0.01,

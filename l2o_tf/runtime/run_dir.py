@@ -79,6 +79,20 @@ class RunPaths:
         """The best-validated weights."""
         return self.best / "weights.npz"
 
+    def trained_weights(self) -> pathlib.Path:
+        """Return the best-validated weights, which exist.
+
+        Raises:
+            RunDirectoryError: if they do not yet.
+        """
+        if self.weights.is_file():
+            return self.weights
+        raise RunDirectoryError(
+            "The run has no weights yet: they come with its first validation "
+            "whose cost is a number (metrics/validation.csv has the costs). "
+            f"Received: run_dir={str(self.path)!r}. Continue its training."
+        )
+
     @property
     def curves(self) -> pathlib.Path:
         """The folder of evaluations."""

@@ -74,8 +74,6 @@ class StepwiseMixture(OptimizerCell):
         ValueError: if an argument is out of range.
     """
 
-    coordinatewise = False  # All coordinates share one draw.
-
     def __init__(
         self,
         learner: OptimizerCell,

@@ -64,3 +64,10 @@ def test_a_class_that_is_not_registered_would_be_found(monkeypatch):
 
 def test_coordinatewise_names_are_cells():
     assert set(registry.CELLS) >= registry.COORDINATEWISE
+
+
+def test_cells_that_may_be_cut_are_those_that_say_so():
+    """All but the mixture, whose coordinates share one draw."""
+    cut = {k for k, e in registry.CELLS.items() if e.build().coordinatewise}
+    assert registry.COORDINATEWISE - cut == {"mixture"}
+    assert cut <= registry.COORDINATEWISE

@@ -3,6 +3,7 @@
 import pathlib
 import subprocess
 import sys
+import warnings
 
 import keras
 import numpy as np
@@ -23,8 +24,10 @@ from l2o_tf.learned.rnnprop import RNNprop
 from l2o_tf.optimizees.keras_model import KerasModel
 from l2o_tf.optimizees.mlp import MLP
 from l2o_tf.optimizers.adam import Adam
-from l2o_tf.optimizers.base import OptimizerInputs
+from l2o_tf.optimizers.base import OptimizerCell, OptimizerInputs
+from l2o_tf.optimizers.decayed_adam import DecayedAdam
 from l2o_tf.optimizers.momentum import Momentum
+from l2o_tf.optimizers.repaired import RepairedGradients
 from l2o_tf.optimizers.sgd import SGD
 from l2o_tf.unroll.carry import batch_seed, start_episode
 
@@ -505,7 +508,7 @@ def test_another_process_loads_a_saved_model_after_importing_the_package(
     fit(model, 1)
     model.save(tmp_path / "model.keras")
     program = (
-        "import sys, numpy as np, l2o_tf.interop.keras_optimizer, keras;"
+        "import sys, numpy as np, keras; from l2o_tf import keras_optimizer;"
         "model = keras.models.load_model(sys.argv[1]);"
         "x, y = np.load(sys.argv[2]).values();"
         "model.fit(x, y, batch_size=16, shuffle=False, verbose=0);"
@@ -523,6 +526,51 @@ def test_another_process_loads_a_saved_model_after_importing_the_package(
     np.testing.assert_allclose(
         np.load(tmp_path / "end.npy"), fit(model, 1), rtol=0, atol=1e-6
     )
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda: keras.optimizers.Adam(),
+        lambda: KerasOptimizer(DMLSTM(**TINY)),
+        lambda: KerasOptimizer(RNNprop(**{**TINY_RNNPROP, "seed": 2})),
+    ],
+    ids=["adam", "dm", "rnnprop"],
+)
+def test_weights_of_a_model_load_whatever_optimizer_they_were_saved_with(
+    tmp_path, other
+):
+    """And the learned weights stay those of the optimizer in use."""
+    saved = compiled(small_model(), other())
+    fit(saved, 1)
+    saved.save_weights(tmp_path / "m.weights.h5")
+    cell = RNNprop(**TINY_RNNPROP)
+    own = cell.meta_params().numpy()
+    model = compiled(small_model(), KerasOptimizer(cell))
+    with warnings.catch_warnings():
+        # Keras says that it leaves the other optimizer's state out.
+        warnings.filterwarnings("ignore", "Skipping variable loading")
+        model.load_weights(tmp_path / "m.weights.h5")
+    np.testing.assert_array_equal(vector(model), vector(saved))
+    np.testing.assert_array_equal(cell.meta_params(), own)
+
+
+def test_a_model_that_is_all_frozen_can_be_saved_and_loaded(tmp_path):
+    model = small_model()
+    model.trainable = False
+    compiled(model, KerasOptimizer(DMLSTM(**TINY))).save(tmp_path / "m.keras")
+    again = keras.models.load_model(tmp_path / "m.keras")
+    np.testing.assert_array_equal(vector(again), vector(model))
+    assert again.optimizer.state_bytes == 0
+
+
+def test_an_optimizer_with_a_wrapped_cell_is_loaded(tmp_path):
+    cell = RepairedGradients(DecayedAdam(0.01), bound=2.0)
+    model = compiled(small_model(), KerasOptimizer(cell))
+    fit(model, 1)
+    model.save(tmp_path / "m.keras")
+    again = keras.models.load_model(tmp_path / "m.keras")
+    np.testing.assert_array_equal(fit(again, 1), fit(model, 1))
 
 
 def test_a_checkpoint_holds_state_and_weights(tmp_path):
@@ -586,6 +634,44 @@ def test_a_cell_that_looks_ahead_is_refused():
 def test_something_else_than_a_cell_is_refused():
     with pytest.raises(ValueError, match="Received: cell="):
         KerasOptimizer(keras.optimizers.Adam())
+
+
+def test_an_optimizer_of_another_strategy_is_refused():
+    optimizer = KerasOptimizer(SGD())
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    with strategy.scope():
+        model = small_model()
+        model.compile(optimizer, LOSS)
+    with pytest.raises(
+        ValueError,
+        match="Received: variables of a MirroredStrategy, an optimizer of a",
+    ):
+        fit(model)
+
+
+@pytest.mark.parametrize(
+    "use", [lambda g, loss: g * loss, lambda g, loss: g * tf.reduce_sum(loss)]
+)
+def test_a_cell_that_reads_the_loss_is_refused(use):
+    class Lossy(SGD):
+        def call(self, inputs, states):
+            return use(inputs.gradient, inputs.loss), states
+
+    with pytest.raises(TypeError, match="Received: no loss. Unroll it"):
+        stepped(KerasOptimizer(Lossy()))
+
+
+def test_a_cell_is_cut_only_if_it_says_that_it_may_be():
+    class Normalised(OptimizerCell):
+        def get_initial_state(self, layout, seed=None):
+            return ()
+
+        def call(self, inputs, states):
+            return -0.1 * inputs.gradient / tf.norm(inputs.gradient), states
+
+    whole = stepped(KerasOptimizer(Normalised()))
+    cut = stepped(KerasOptimizer(Normalised(), block_size=5))
+    np.testing.assert_array_equal(cut, whole)
 
 
 def test_block_size_must_be_positive():

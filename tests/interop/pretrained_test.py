@@ -56,7 +56,7 @@ def test_a_run_directory_gives_its_best_weights(path, dm):
     run = path.parent / "run"
     (run / "best").mkdir(parents=True)
     (run / "config.gin").write_text("")
-    with pytest.raises(CheckpointError, match=r"no weights yet.*path='.*run'"):
+    with pytest.raises(ValueError, match=r"no weights yet.*run_dir='.*run'"):
         load(run)
     shutil.copy(path, run / "best" / "weights.npz")
     np.testing.assert_array_equal(load(run).meta_params(), dm.meta_params())

@@ -13,6 +13,7 @@ class WeightDecay(OptimizerCell):
     """u_t = -eta g_t - decay x_t, both learned: a cell that reads params."""
 
     reads_params = True
+    coordinatewise = True
 
     def __init__(self, eta=0.1, decay=0.01, dtype="float32", name=None):
         super().__init__(name=name, dtype=dtype)

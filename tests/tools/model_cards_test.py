@@ -58,7 +58,7 @@ def make_run(folder, seed=0, stage=1, cost=0.5, verdict="stop", config="dm_cl"):
             EPISODES,
             "10,0,100,1,1,1,0,50",
             "20,1,200,1,1,1,0,150",
-            "25,1,200,1,1,1,0,230",
+            "25,2,500,1,1,1,0,230",
         ],
         "imitation": [f"{EPISODES},teacher", "15,0,100,1,1,1,0,75,adam"],
         "timing": [
