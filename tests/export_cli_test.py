@@ -195,7 +195,7 @@ MISTAKES = [
     ((), "Received: none of them"),
     (
         ("--output=o",),
-        "Give one of --run_dir, --weights and --optimizer.*Received: none of them",
+        "Give one of --run_dir, --weights and --opt.*Received: none of them",
     ),
     ((*ADAM, "--run_dir=r", "--output=o"), "Give one of.*'run_dir': 'r'"),
     (("--optimizer=sgd", "--output=o"), "learning_rate=None"),
