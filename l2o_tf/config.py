@@ -33,10 +33,10 @@ from l2o_tf.evaluation import (  # noqa: F401
     sweep,
     tuning,
 )
-from l2o_tf.interop import released_weights  # noqa: F401
+from l2o_tf.interop import pretrained, released_weights  # noqa: F401
 from l2o_tf.learned import collection as cells  # noqa: F401
 from l2o_tf.meta_training import trainer  # noqa: F401
-from l2o_tf.optimizees import collection as optimizees  # noqa: F401
+from l2o_tf.optimizees import collection as optimizees
 from l2o_tf.optimizees import (  # noqa: F401
     combination,
     convex,
@@ -46,6 +46,7 @@ from l2o_tf.optimizees import (  # noqa: F401
 from l2o_tf.optimizers import decayed_adam, repaired  # noqa: F401
 from l2o_tf.techniques import (  # noqa: F401
     curriculum,
+    fine_tuning,
     imitation,
     random_scaling,
     self_improving,
@@ -56,6 +57,10 @@ from l2o_tf.unroll import (  # noqa: F401
     random_windows,
     schedules,
 )
+
+# What a command line names, a file may name too.
+gin.register("pretrained", module="l2o_tf.interop")(pretrained.load)
+gin.register(module="l2o_tf.optimizees")(optimizees.named_optimizee)
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
 _T = TypeVar("_T")

@@ -41,7 +41,9 @@ def test_a_misspelt_file_is_refused_with_the_nearest_name(path, near):
     ) as caught:
         config.load([path])
     assert f"Did you mean '{near}'?" in str(caught.value)
-    assert "gin/dm.gin, gin/dm_aug.gin, gin/dm_cl.gin, " in str(caught.value)
+    assert "gin/dm.gin, gin/dm_aug.gin, gin/dm_base_mlp.gin, " in str(
+        caught.value
+    )
 
 
 @pytest.mark.parametrize("path", ["somewhere/else.txt", "gin"])

@@ -87,7 +87,11 @@ class TruncatedBackpropagation(MetaGradientEstimator):
         self.unroll_length = checks.positive_int("unroll_length", unroll_length)
         self.meta_loss = SumOfLosses() if meta_loss is None else meta_loss
         # Refuses a misfit now.
-        self.meta_loss(tf.zeros([unroll_length + 1]), tf.constant(0.0))
+        self.meta_loss(
+            tf.zeros([unroll_length + 1]),
+            initial=tf.constant(0.0),
+            step=tf.constant(0),
+        )
         self.second_derivatives = checks.boolean(
             "second_derivatives", second_derivatives
         )
@@ -209,6 +213,7 @@ class TruncatedBackpropagation(MetaGradientEstimator):
             _append(losses, last, length),
             self._initial_loss(optimizee, start),
             length,
+            start.step,
         )
 
         def cotangent(
@@ -248,7 +253,7 @@ class TruncatedBackpropagation(MetaGradientEstimator):
         length: Scalar | None,
     ) -> tuple[Estimate, Carry]:
         initial_loss = self._initial_loss(optimizee, carry)
-        apart = self._apart(optimizee, carry)
+        apart, begin = self._apart(optimizee, carry), carry.step
 
         def loss(step: Step) -> Scalar:
             if apart is None:
@@ -279,7 +284,7 @@ class TruncatedBackpropagation(MetaGradientEstimator):
                 _end(optimizee, carry, apart),
             )
             meta_loss = self.meta_loss(
-                _append(losses, last, length), initial_loss, length
+                _append(losses, last, length), initial_loss, length, begin
             )
         gradient = tape.gradient(
             meta_loss,

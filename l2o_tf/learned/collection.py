@@ -8,6 +8,7 @@ from l2o_tf.learned.hierarchical import HierarchicalRNN
 from l2o_tf.learned.learnable_sgd import LearnableSGD
 from l2o_tf.learned.learning_rate_schedule import LearningRateSchedule
 from l2o_tf.learned.rnnprop import RNNprop
+from l2o_tf.learned.simple import SimpleOptimizer
 from l2o_tf.learned.trainable_adam import TrainableAdam
 from l2o_tf.optimizers.adagrad import Adagrad
 from l2o_tf.optimizers.adam import Adam
@@ -24,6 +25,7 @@ LEARNED_CELLS: dict[str, type[OptimizerCell]] = {
     "LearningRateSchedule": LearningRateSchedule,
     "TrainableAdam": TrainableAdam,
     "CoordinatewiseRNN": CoordinatewiseRNN,
+    "SimpleOptimizer": SimpleOptimizer,
 }
 
 ANALYTICAL_CELLS: dict[str, type[OptimizerCell]] = {

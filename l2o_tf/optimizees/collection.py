@@ -10,12 +10,15 @@ import difflib
 from collections.abc import Callable
 
 import gin
+import keras
 
 from l2o_tf.datasets.images import load_images
 from l2o_tf.optimizees.base import Optimizee
 from l2o_tf.optimizees.confocal import ConfocalMicroscopy
 from l2o_tf.optimizees.conv import ConvNet
 from l2o_tf.optimizees.families import FAMILIES, build_member, member_names
+from l2o_tf.optimizees.inception import inception_v1
+from l2o_tf.optimizees.keras_model import KerasModel
 from l2o_tf.optimizees.lasso import Lasso
 from l2o_tf.optimizees.lenet import LeNet
 from l2o_tf.optimizees.mlp import MLP
@@ -158,6 +161,129 @@ def vgg16(split: str = "train", softmax_logits: bool = True) -> VGG16:
     return VGG16(load_images("cifar10"), split, softmax_logits=softmax_logits)
 
 
+# SimpleOptimizer's problems. Its paper is silent on starts and batches.
+
+
+def _relu_mlp(
+    hidden: tuple[int, ...],
+    split: str,
+    batch_size: int,
+    initializer: str,
+    init_stddev: float,
+) -> MLP:
+    return MLP(
+        load_images("mnist"),
+        split,
+        hidden,
+        "relu",
+        batch_size=batch_size,
+        init_stddev=init_stddev,
+        initializer=initializer,
+    )
+
+
+@gin.register(module="l2o_tf.optimizees")
+def base_mlp(
+    split: str = "train",
+    batch_size: int = 128,
+    initializer: str = "glorot_uniform",
+    init_stddev: float = 0.01,
+) -> MLP:
+    """Build the base MLP: MNIST, 784-500-10, ReLU; 397,510 coordinates.
+
+    `init_stddev` is that of `initializer="normal"`.
+    """
+    return _relu_mlp((500,), split, batch_size, initializer, init_stddev)
+
+
+@gin.register(module="l2o_tf.optimizees")
+def five_layer_mlp(
+    split: str = "train",
+    batch_size: int = 128,
+    initializer: str = "glorot_uniform",
+    init_stddev: float = 0.01,
+) -> MLP:
+    """Build the 5-layer MLP: MNIST, 784-1330-1330-1330-1330-10, ReLU.
+
+    6,368,050 coordinates, 16.02 times those of the base MLP. `init_stddev` is
+    that of `initializer="normal"`.
+    """
+    return _relu_mlp(4 * (1330,), split, batch_size, initializer, init_stddev)
+
+
+def _relu_lenet(
+    data: str, split: str, batch_size: int, initializer: str, init_stddev: float
+) -> LeNet:
+    return LeNet(
+        load_images(data),
+        split,
+        batch_norm=False,
+        batch_size=batch_size,
+        init_stddev=init_stddev,
+        activation="relu",
+        initializer=initializer,
+    )
+
+
+@gin.register(module="l2o_tf.optimizees")
+def lenet_mnist(
+    split: str = "train",
+    batch_size: int = 128,
+    initializer: str = "glorot_uniform",
+    init_stddev: float = 0.01,
+) -> LeNet:
+    """Build LeNet on MNIST: ReLU, no normalisation; 44,426 coordinates.
+
+    `init_stddev` is that of `initializer="normal"`.
+    """
+    return _relu_lenet("mnist", split, batch_size, initializer, init_stddev)
+
+
+@gin.register(module="l2o_tf.optimizees")
+def lenet_cifar(
+    split: str = "train",
+    batch_size: int = 128,
+    initializer: str = "glorot_uniform",
+    init_stddev: float = 0.01,
+) -> LeNet:
+    """Build LeNet on CIFAR-10: ReLU, no normalisation; 62,006 coordinates.
+
+    `init_stddev` is that of `initializer="normal"`. Chen et al.'s LeNet, with
+    sigmoids, is `lenet`.
+    """
+    return _relu_lenet("cifar10", split, batch_size, initializer, init_stddev)
+
+
+@gin.register(module="l2o_tf.optimizees")
+def inception_cifar(
+    split: str = "train",
+    batch_size: int = 128,
+    initializer: str = "glorot_uniform",
+    init_stddev: float = 0.01,
+    width: float = 1.0,
+    batch_norm: bool = True,
+) -> KerasModel:
+    """Build Inception v1 on CIFAR-10; see `inception_v1`.
+
+    `init_stddev` is that of `initializer="normal"`.
+    """
+    data = load_images("cifar10")
+    return KerasModel(
+        inception_v1(
+            data.split(split).images.shape[1:],
+            data.num_classes,
+            width=width,
+            batch_norm=batch_norm,
+            initializer=initializer,
+            init_stddev=init_stddev,
+        ),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        data,
+        split,
+        batch_size,
+    )
+
+
 def _without_data(kind: type[SyntheticOptimizee]) -> Callable[[str], Optimizee]:
     return lambda split: kind()
 
@@ -175,6 +301,11 @@ OPTIMIZEES: dict[str, Callable[[str], Optimizee]] = {
     "lenet": lenet,
     "lenet_nobn": lenet_nobn,
     "vgg16": vgg16,
+    "base_mlp": base_mlp,
+    "five_layer_mlp": five_layer_mlp,
+    "lenet_mnist": lenet_mnist,
+    "lenet_cifar": lenet_cifar,
+    "inception_cifar": inception_cifar,
     "quadratic": _without_data(Quadratic),
     "simple": _without_data(Simple),
     "square_cos": _without_data(SquareCos),

@@ -14,6 +14,18 @@ from l2o_tf.core import checks, seeds
 from l2o_tf.core.types import Scalar, Seed, Vector
 from l2o_tf.datasets.base import ImageDataset, gather
 from l2o_tf.optimizees.base import Optimizee
+from l2o_tf.optimizees.keras_starts import as_draw
+
+INITIALIZERS = (
+    "normal",
+    "glorot_uniform",
+    "glorot_normal",
+    "he_uniform",
+    "he_normal",
+    "lecun_uniform",
+    "lecun_normal",
+)
+"""How a network starts: our normal for all, or Keras' ways for the weights."""
 
 
 class ImageClassifier(Optimizee):
@@ -22,8 +34,11 @@ class ImageClassifier(Optimizee):
         f = mean over the batch of cross-entropy(softmax(logits), label)
 
     A batch is `batch_size` images drawn independently, uniformly, with
-    replacement. Every coordinate starts from Normal(0, init_stddev**2), but
-    for the tensors of `constant_starts`.
+    replacement. With the initializer "normal" every coordinate starts from
+    Normal(0, init_stddev**2). With one of Keras' (Glorot, He, LeCun) the
+    weights, tensors of two axes or more, start as it says, by their fans, and
+    the biases from 0; `init_stddev` is not looked at. The tensors of
+    `constant_starts` start from constants in any case.
 
     A subclass calls `super().__init__` first and then sets `layout` and, where
     it needs them, `constant_starts`.
@@ -35,6 +50,7 @@ class ImageClassifier(Optimizee):
         init_stddev: float.
         objective_size: int, images on which an objective is measured apart,
             different ones, or None for one more minibatch.
+        initializer: one of `INITIALIZERS`. Defaults to "normal".
 
     Attributes:
         image_shape: (int, int, int), height, width and channels.
@@ -55,12 +71,16 @@ class ImageClassifier(Optimizee):
         batch_size: int,
         init_stddev: float,
         objective_size: int | None = None,
+        initializer: str = "normal",
     ) -> None:
         self.data = dataset.split(split)
         self.split = split
         self.notice = dataset.notice
         self.batch_size = checks.positive_int("batch_size", batch_size)
         self.init_stddev = checks.real("init_stddev", init_stddev, low=0.0)
+        self.initializer = checks.one_of(
+            "initializer", initializer, INITIALIZERS
+        )
         self.objective_size = objective_size
         if objective_size is not None:
             self._check_objective_size(objective_size)
@@ -78,8 +98,8 @@ class ImageClassifier(Optimizee):
             )
 
     def reset(self, seed: Seed) -> tuple[Vector, tuple[()]]:
-        """Draw the normal coordinates, set the constant ones."""
-        params = seeds.normal(seed, [self.layout.size], self.init_stddev)
+        """Draw the coordinates, set the constant ones."""
+        params = self._drawn(seed)
         if self.constant_starts:
             starts = [
                 tf.fill(drawn.shape, self.constant_starts[name])
@@ -91,6 +111,19 @@ class ImageClassifier(Optimizee):
             ]
             params = self.layout.flatten(starts)
         return params, ()
+
+    def _drawn(self, seed: Seed) -> Vector:
+        if self.initializer == "normal":
+            return seeds.normal(seed, [self.layout.size], self.init_stddev)
+        draw = as_draw(self.initializer)
+        return self.layout.flatten(
+            [
+                draw(seeds.fold_in(seed, i), shape)
+                if len(shape) > 1
+                else tf.zeros(shape)
+                for i, shape in enumerate(self.layout.shapes)
+            ]
+        )
 
     def sample(self, seed: Seed) -> tuple[tf.Tensor, tf.Tensor]:
         """Draw `(images [B, H, W, C] in [0, 1], labels [B])`."""

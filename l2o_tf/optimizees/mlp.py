@@ -49,14 +49,21 @@ class MLP(ImageClassifier):
         logits = h_L W_{L+1} + b_{L+1}                      (no activation)
         f = mean over the batch of cross-entropy(softmax(logits), label)
 
-    Every weight and every bias starts from Normal(0, init_stddev**2). A batch
-    is `batch_size` images drawn independently, uniformly, with replacement.
+    Every weight and every bias starts from Normal(0, init_stddev**2), or as
+    another `initializer` says (see `ImageClassifier`). A batch is `batch_size`
+    images drawn independently, uniformly, with replacement.
 
     | name | hidden | act | coordinates on MNIST |
     |---|---|---|---|
     | MLP-orig | 20 | sigmoid | 15,910 |
     | MLP-ReLU | 20 | relu | 15,910 |
     | MLP-deeper | 20, 20 | sigmoid | 16,330 |
+    | base MLP | 500 | relu | 397,510 |
+    | 5-layer MLP | 1330, 1330, 1330, 1330 | relu | 6,368,050 |
+
+    The last two are of "Learning to learn with better convergence", which says
+    of the second only that it has 5 layers and 16 times more parameters. Four
+    hidden layers of one width, 1330, make it 16.02 times.
 
     Args:
         dataset: an `ImageDataset`.
@@ -67,12 +74,15 @@ class MLP(ImageClassifier):
         init_stddev: float, defaults to 0.01.
         objective_size: int, images on which an objective is measured apart
             (spec l2o_scale.md 1.2), or None for one more minibatch.
+        initializer: one of `INITIALIZERS` of image_classifier.py. Defaults to
+            "normal".
 
     Raises:
         ValueError: if an argument is out of range.
 
     References:
-        Chen et al. 2020, section 5; spec dm_rnnprop.md 1.2-1.3.
+        Chen et al. 2020, section 5; spec dm_rnnprop.md 1.2-1.3. Spec
+        simple_optimizer.md 3 and 5.
     """
 
     def __init__(
@@ -84,9 +94,10 @@ class MLP(ImageClassifier):
         batch_size: int = 128,
         init_stddev: float = 0.01,
         objective_size: int | None = None,
+        initializer: str = "normal",
     ) -> None:
         super().__init__(
-            dataset, split, batch_size, init_stddev, objective_size
+            dataset, split, batch_size, init_stddev, objective_size, initializer
         )
         self.activation = checks.one_of(
             "activation", activation, tuple(ACTIVATIONS)

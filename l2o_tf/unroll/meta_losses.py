@@ -33,6 +33,7 @@ class MetaLoss(abc.ABC):
         losses: tf.Tensor,
         initial: Scalar | None = None,
         length: Scalar | None = None,
+        step: Scalar | None = None,
     ) -> Scalar:
         """Compute the meta-loss.
 
@@ -42,6 +43,8 @@ class MetaLoss(abc.ABC):
                 needed.
             length: int32 scalar, the steps of a window shorter than U: losses
                 beyond f(x_length) are zeros to be ignored. None for U.
+            step: int32 scalar, the episode's steps before the window; None
+                where it is not needed.
         """
 
     def value_and_weights(
@@ -49,6 +52,7 @@ class MetaLoss(abc.ABC):
         losses: tf.Tensor,
         initial: Scalar | None = None,
         length: Scalar | None = None,
+        step: Scalar | None = None,
     ) -> tuple[Scalar, tf.Tensor]:
         """Compute the meta-loss and w_t = d meta-loss / d f(x_t), `[U + 1]`.
 
@@ -57,7 +61,7 @@ class MetaLoss(abc.ABC):
         """
         with tf.GradientTape() as tape:
             tape.watch(losses)
-            value = self(losses, initial, length)
+            value = self(losses, initial, length, step)
         return value, tape.gradient(value, losses)
 
 
@@ -74,9 +78,10 @@ class SumOfLosses(MetaLoss):
         losses: tf.Tensor,
         initial: Scalar | None = None,
         length: Scalar | None = None,
+        step: Scalar | None = None,
     ) -> Scalar:
         """Compute the sum."""
-        del initial, length
+        del initial, length, step
         return tf.reduce_sum(losses)
 
 
@@ -115,8 +120,10 @@ class LogRatio(MetaLoss):
         losses: tf.Tensor,
         initial: Scalar | None = None,
         length: Scalar | None = None,
+        step: Scalar | None = None,
     ) -> Scalar:
         """Compute J."""
+        del step
         if initial is None:
             raise ValueError(
                 "A ratio needs the loss at the start of the episode. "
@@ -138,8 +145,103 @@ class LogRatio(MetaLoss):
 
 
 @gin.register(module="l2o_tf.unroll")
+class WeightedDifference(MetaLoss):
+    """Add up what each step gained or lost, the later the more it counts.
+
+        L = sum_i w_i (f(x_i) - f(x_{i-1})),    w_i = (i / unit_step)^exponent
+
+    over the steps i of the window. The paper prints f(x_{i-1}) - f(x_i), which
+    is large where the losses fall; to be minimised it must be the negative.
+
+    i counts from the trajectory's start, so that the windows' L add up to the
+    trajectory's (but for their minibatches) and early windows hardly count:
+    with 20 steps in each, the weights of the tenth are 100 times the first's,
+    or more. Or it counts from the window's start: all windows count alike.
+
+    Added up by parts,
+
+        L = w_b f(x_b) - w_{a+1} f(x_a) - sum_{a<i<b} (w_{i+1} - w_i) f(x_i)
+
+    for a window from x_a to x_b: it is its end that is made low, while the
+    losses on the way weigh less than nothing. So L also rewards a loss that
+    rises first and falls again: 1, 9, 9, 1 has L = -64, and 1, 1, 1, 1 has 0.
+    With `exponent=0`, L is f(x_b) - f(x_a).
+
+    Which f: each f(x_i) is on the minibatch of the step that begins at x_i, and
+    f(x_b) on a minibatch of its own; the next window sees x_b again on the one
+    of its first step. So the differences are between two minibatches, with the
+    noise of both. `TruncatedBackpropagation(objective="window")` measures a
+    whole window on one minibatch more, at the cost of a second gradient per
+    step.
+
+    Scale: as the paper has it, w reaches 200^2 = 40,000. The meta-step of Adam
+    does not depend on a constant factor, but clipping, and the gradient norms
+    that are reported, do. `unit_step`, the index that weighs 1, is that factor;
+    the horizon is a good value. Dividing by each window's own weights instead
+    would change how the windows count among each other.
+
+    Args:
+        exponent: float >= 0. Defaults to 2.0.
+        index: "trajectory" or "window", where i counts from. Defaults to
+            "trajectory".
+        unit_step: int >= 1. Defaults to 1, the paper's weights.
+
+    Raises:
+        ValueError: if an argument is out of range; when called, if the index is
+            the trajectory's and `step` is missing.
+
+    References:
+        "Learning to learn with better convergence", 2020; spec
+        simple_optimizer.md 2.
+    """
+
+    def __init__(
+        self,
+        exponent: float = 2.0,
+        index: str = "trajectory",
+        unit_step: int = 1,
+    ) -> None:
+        self.exponent = checks.real("exponent", exponent, low=0.0)
+        self.index = checks.one_of("index", index, ("trajectory", "window"))
+        self.unit_step = checks.positive_int("unit_step", unit_step)
+
+    def __call__(
+        self,
+        losses: tf.Tensor,
+        initial: Scalar | None = None,
+        length: Scalar | None = None,
+        step: Scalar | None = None,
+    ) -> Scalar:
+        """Compute L."""
+        del initial
+        index = tf.range(1, losses.shape[0])  # 1 .. U
+        differences = losses[1:] - losses[:-1]
+        if length is not None:
+            zeros = tf.zeros_like(differences)
+            differences = tf.where(index <= length, differences, zeros)
+        if self.index == "trajectory":
+            index += self._checked_step(step)
+        ratio = tf.cast(index, losses.dtype) / self.unit_step
+        return tf.reduce_sum(ratio**self.exponent * differences)
+
+    def _checked_step(self, step: Scalar | None) -> Scalar:
+        if step is None:
+            raise ValueError(
+                "Weights that count from the trajectory's start need the steps "
+                "before the window. Received: step=None. Give them, or use "
+                "index='window'."
+            )
+        return step
+
+
+@gin.register(module="l2o_tf.unroll")
 class LossAt(MetaLoss):
     """Take one loss of the window, f(x_index), and leave the others.
+
+    A trajectory has one such loss per window: with -1 every window's end is
+    made low, the trajectory's end only as the last of them. (Nothing is
+    backpropagated from later windows, so those before the last would learn
+    nothing from the trajectory's end alone.)
 
     Args:
         index: int, from 0 to U, or negative to count from the end: -1 is
@@ -160,9 +262,10 @@ class LossAt(MetaLoss):
         losses: tf.Tensor,
         initial: Scalar | None = None,
         length: Scalar | None = None,
+        step: Scalar | None = None,
     ) -> Scalar:
         """Pick the loss."""
-        del initial
+        del initial, step
         count = int(losses.shape[0])
         if length is not None:
             return losses[self._from_end() + length + 1]

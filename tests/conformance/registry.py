@@ -25,6 +25,7 @@ from l2o_tf.learned.hierarchical import HierarchicalRNN
 from l2o_tf.learned.learnable_sgd import LearnableSGD
 from l2o_tf.learned.learning_rate_schedule import LearningRateSchedule
 from l2o_tf.learned.rnnprop import RNNprop
+from l2o_tf.learned.simple import SimpleOptimizer
 from l2o_tf.learned.trainable_adam import TrainableAdam
 from l2o_tf.optimizees.bowls import Bowl, Saddle
 from l2o_tf.optimizees.combination import Sum
@@ -38,6 +39,7 @@ from l2o_tf.optimizees.gaussian_quadratics import (
     GaussianQuadratic,
     IsotropicQuadratic,
 )
+from l2o_tf.optimizees.inception import Branches, Builder
 from l2o_tf.optimizees.keras_model import KerasModel
 from l2o_tf.optimizees.landscapes import Landscape
 from l2o_tf.optimizees.lasso import Lasso
@@ -125,6 +127,8 @@ _HIERARCHICAL = {
     "seed": 1,
 }
 
+_SIMPLE = {"units": 3, "output_scale": 0.3, "seed": 1}
+
 CELLS = {
     "dm": Entry(DMLSTM, {"units": (3, 2), "output_scale": 0.3, "seed": 1}),
     "dm_identity": Entry(
@@ -170,6 +174,20 @@ CELLS = {
     ),
     "coordinatewise_rnn": Entry(
         CoordinatewiseRNN, {"units": (2, 2), "seed": 1}
+    ),
+    "simple": Entry(SimpleOptimizer, _SIMPLE),
+    "simple_bias": Entry(
+        SimpleOptimizer,
+        {**_SIMPLE, "use_bias": True, "initial_weights": "pytorch"},
+    ),
+    "simple_alone": Entry(SimpleOptimizer, {**_SIMPLE, "aggregate": "none"}),
+    "simple_recurrent": Entry(
+        SimpleOptimizer,
+        {**_SIMPLE, "recurrent_aggregate": True, "initial_shares": (1.0, 0.5)},
+    ),
+    "simple_max": Entry(SimpleOptimizer, {**_SIMPLE, "aggregate": "max"}),
+    "simple_sum_over_root": Entry(
+        SimpleOptimizer, {**_SIMPLE, "aggregate": "sum_over_root"}
     ),
     "sgd": Entry(SGD, {"learning_rate": 0.05}),
     "momentum": Entry(Momentum, {"learning_rate": 0.05, "momentum": 0.5}),
@@ -250,9 +268,20 @@ _KERAS = keras.Sequential(
     ]
 )
 
+
+def _inception():
+    build = Builder(1.0, True, "glorot_uniform", 0.01)
+    images = keras.Input((2, 2, 1))
+    x = build.module(images, Branches(1, 1, 1, 1, 1, 1), "module")
+    return keras.Model(images, build.logits(x, 3))
+
+
 OPTIMIZEES = {
     "mlp": Entry(MLP, {**_MLP, "init_stddev": 0.5}),
     "mlp_relu": Entry(MLP, {**_MLP, "activation": "relu", "init_stddev": 0.5}),
+    "mlp_glorot": Entry(
+        MLP, {**_MLP, "activation": "relu", "initializer": "glorot_uniform"}
+    ),
     "conv": Entry(ConvNet, _CONV),
     "conv_plain": Entry(
         ConvNet, {**_CONV, "batch_norm": False, "relu_logits": False}
@@ -275,6 +304,15 @@ OPTIMIZEES = {
     "nas_cell": Entry(NASCell, {**_IMAGES, "filters": 1}),
     "lenet": Entry(LeNet, _LENET),
     "lenet_plain": Entry(LeNet, {**_LENET, "batch_norm": False}),
+    "lenet_relu": Entry(
+        LeNet,
+        {
+            **_LENET,
+            "batch_norm": False,
+            "activation": "relu",
+            "initializer": "glorot_uniform",
+        },
+    ),
     "vgg": Entry(VGG16, {**_IMAGES, "widths": ((1,), (2,))}),
     "quadratic": Entry(Quadratic, {"batch_size": 3, "dim": 2}),
     "simple": Entry(Simple, {}),
@@ -337,6 +375,18 @@ OPTIMIZEES = {
             "batch_size": 8,
         },
     ),
+    "inception": Entry(
+        KerasModel,
+        {
+            "model": _inception(),
+            "loss": keras.losses.SparseCategoricalCrossentropy(
+                from_logits=True
+            ),
+            "data": _DATA,
+            "split": "train",
+            "batch_size": 8,
+        },
+    ),
     "random_scaling": Entry(
         RandomScaling,
         {"optimizee": MLP(**_MLP, init_stddev=0.5), "log_scale_bound": 1.0},
@@ -372,7 +422,9 @@ def start(estimator, cell, optimizee, seed=SEED):
 
 
 COORDINATEWISE = frozenset(
-    name for name in CELLS if not name.startswith("hierarchical")
+    name
+    for name in CELLS
+    if name == "simple_alone" or not name.startswith(("hierarchical", "simple"))
 )
 """The cells whose update of a coordinate sees no other coordinate."""
 

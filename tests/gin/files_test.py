@@ -13,12 +13,14 @@ def test_every_row_of_the_paper_has_its_file():
     assert FILES == [
         "dm.gin",
         "dm_aug.gin",
+        "dm_base_mlp.gin",
         "dm_cl.gin",
         "dm_cl_il.gin",
         "dm_exploration.gin",
         "dm_il.gin",
         "dm_self_improving.gin",
         "rnnprop.gin",
+        "rnnprop_base_mlp.gin",
         "rnnprop_cl.gin",
         "rnnprop_cl_il.gin",
         "rnnprop_il.gin",
@@ -33,6 +35,11 @@ def test_every_row_of_the_paper_has_its_file():
         "scale_meta.gin",
         "scale_released.gin",
         "scale_self_improving.gin",
+        "simple.gin",
+        "simple_bias.gin",
+        "simple_last_loss.gin",
+        "simple_no_aggregate.gin",
+        "simple_uniform_loss.gin",
     ]
 
 

@@ -12,6 +12,7 @@ from l2o_tf.optimizees.collection import OPTIMIZEES, named_optimizee
 from l2o_tf.optimizees.confocal import ConfocalMicroscopy
 from l2o_tf.optimizees.conv import ConvNet
 from l2o_tf.optimizees.families import FAMILIES
+from l2o_tf.optimizees.keras_model import KerasModel
 from l2o_tf.optimizees.lasso import Lasso
 from l2o_tf.optimizees.lenet import LeNet
 from l2o_tf.optimizees.mlp import MLP
@@ -171,6 +172,72 @@ def test_gin_reaches_the_options_of_a_network(tiny_images, name, option):
     gin.bind_parameter(f"{name}.{option}", False)
     network = gin.get_configurable(f"l2o_tf.optimizees.{name}")()
     assert getattr(network, option) is False
+    assert network.split == "train"
+
+
+@pytest.mark.parametrize(
+    ("name", "hidden", "size"),
+    [
+        ("base_mlp", (500,), 397_510),
+        ("five_layer_mlp", 4 * (1330,), 6_368_050),
+    ],
+)
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_an_mlp_is_simple_optimizers(tiny_images, name, hidden, size, split):
+    mlp = named_optimizee(name, split)
+    assert isinstance(mlp, MLP)
+    assert tiny_images == ["mnist"]
+    assert (mlp.hidden, mlp.activation) == (hidden, "relu")
+    assert mlp.layout.size == size
+    assert (mlp.split, mlp.batch_size) == (split, 128)
+    assert mlp.initializer == "glorot_uniform"
+
+
+def test_the_five_layer_mlp_is_16_times_the_base_mlp(tiny_images):
+    sizes = [
+        named_optimizee(name, "train").layout.size
+        for name in ("five_layer_mlp", "base_mlp")
+    ]
+    assert sizes[0] / sizes[1] == pytest.approx(16.02, abs=0.005)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "size"),
+    [("lenet_mnist", "mnist", 44_426), ("lenet_cifar", "cifar10", 62_006)],
+)
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_lenet_is_simple_optimizers(tiny_images, name, data, size, split):
+    network = named_optimizee(name, split)
+    assert isinstance(network, LeNet)
+    assert tiny_images == [data]
+    assert network.layout.size == size
+    assert (network.activation, network.batch_norm) == ("relu", False)
+    assert (network.split, network.batch_size) == (split, 128)
+    assert network.initializer == "glorot_uniform"
+
+
+def test_inception_is_a_keras_model_on_cifar(tiny_images):
+    gin.bind_parameter("inception_cifar.width", 1 / 64)
+    gin.bind_parameter("inception_cifar.split", "test")
+    problem = gin.get_configurable("l2o_tf.optimizees.inception_cifar")()
+    assert isinstance(problem, KerasModel)
+    assert tiny_images == ["cifar10"]
+    assert problem.model.input_shape == (None, 32, 32, 3)
+    assert problem.model.output_shape == (None, 10)
+    assert (problem.split, problem.batch_size) == ("test", 128)
+    assert OPTIMIZEES["inception_cifar"] is collection.inception_cifar
+
+
+@pytest.mark.parametrize(
+    "name", ["base_mlp", "five_layer_mlp", "lenet_mnist", "lenet_cifar"]
+)
+def test_gin_chooses_how_a_network_starts(tiny_images, name):
+    gin.bind_parameter(f"{name}.initializer", "normal")
+    gin.bind_parameter(f"{name}.init_stddev", 0.02)
+    gin.bind_parameter(f"{name}.batch_size", 7)
+    network = gin.get_configurable(f"l2o_tf.optimizees.{name}")()
+    assert (network.initializer, network.init_stddev) == ("normal", 0.02)
+    assert network.batch_size == 7
     assert network.split == "train"
 
 

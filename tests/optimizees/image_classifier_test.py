@@ -57,6 +57,46 @@ def test_all_start_from_the_normal_unless_named():
     assert_normal(np.concatenate(many), 0.3)
 
 
+@pytest.mark.parametrize(
+    ("initializer", "variance", "limit"),
+    [
+        ("glorot_uniform", 2 / (12 + 4), 3**0.5),
+        ("glorot_normal", 2 / (12 + 4), None),
+        ("he_uniform", 2 / 12, 3**0.5),
+        ("he_normal", 2 / 12, None),
+        ("lecun_uniform", 1 / 12, 3**0.5),
+        ("lecun_normal", 1 / 12, None),
+    ],
+)
+def test_weights_start_by_their_fans_and_biases_from_0(
+    initializer, variance, limit
+):
+    linear = Linear(initializer=initializer)
+    starts = [linear.reset(seeds.make_seed(s))[0].numpy() for s in range(80)]
+    biases = np.stack(starts)[:, 48:]
+    np.testing.assert_array_equal(biases, np.zeros((80, 4)))
+    weights = np.concatenate([start[:48] for start in starts])
+    # The relative standard error of a standard deviation is 1.1 % at most.
+    assert weights.std() == pytest.approx(variance**0.5, rel=0.05)
+    assert abs(weights.mean()) < 4.5 * (variance / weights.size) ** 0.5
+    if limit:
+        assert np.abs(weights).max() <= limit * variance**0.5 * (1 + 1e-6)
+        assert np.abs(weights).max() > 0.99 * limit * variance**0.5
+
+
+def test_a_constant_start_is_kept_whatever_the_initializer():
+    linear = Linear(initializer="he_normal")
+    linear.constant_starts = {"b": 1.5}
+    start, _ = linear.reset(seeds.make_seed(4))
+    np.testing.assert_array_equal(start[48:], 1.5)
+    assert np.abs(start[:48]).min() > 0.0
+
+
+def test_a_start_by_fans_agrees_everywhere():
+    linear = Linear(initializer="glorot_uniform")
+    assert_same_everywhere(lambda s: linear.reset(s)[0], seeds.make_seed(1))
+
+
 def test_constant_starts_are_each_classifiers_own():
     one, other = Linear(), Linear()
     one.constant_starts["b"] = 1.0
@@ -87,6 +127,8 @@ def test_the_split_and_its_notice_are_passed_on():
         ({"split": "valid"}, "split='valid'"),
         ({"size": 0}, "batch_size=0"),
         ({"stddev": float("inf")}, "init_stddev=inf"),
+        ({"initializer": "glorot"}, "initializer='glorot'"),
+        ({"initializer": None}, "initializer=None"),
     ],
 )
 def test_bad_arguments_are_refused(arguments, received):

@@ -73,7 +73,7 @@ def keras_twin(network, dtype):
             norm, call = keras_batch_norm(True, dtype)
             parts.append(norm)
             chain.append(call)
-        chain.append(keras.ops.sigmoid)
+        chain.append(keras.activations.get(network.activation))
         chain.extend(after)
 
     for filters in network.filters:
@@ -93,10 +93,24 @@ def keras_twin(network, dtype):
     return [*parts, head], forward
 
 
-@pytest.mark.parametrize("batch_norm", [True, False])
-@pytest.mark.parametrize("units", [(4, 3), ()])
-def test_keras_layers_give_the_same(batch_norm, units):
-    network = tiny(batch_norm=batch_norm, units=units)
+@pytest.mark.parametrize(
+    ("batch_norm", "units", "activation"),
+    [
+        (True, (4, 3), "sigmoid"),
+        (False, (4, 3), "sigmoid"),
+        (True, (), "sigmoid"),
+        (False, (), "sigmoid"),
+        (False, (9, 8), "relu"),
+    ],
+)
+def test_keras_layers_give_the_same(batch_norm, units, activation):
+    filters = (6, 5) if activation == "relu" else (3, 2)  # Not all dead.
+    network = tiny(
+        batch_norm=batch_norm,
+        units=units,
+        activation=activation,
+        filters=filters,
+    )
     batch = network.sample(seeds.make_seed(2))
     for dtype, tolerance in [("float32", 2e-5), ("float64", 1e-12)]:
         assert_keras_agrees(
@@ -146,6 +160,17 @@ def test_all_start_from_a_normal_but_the_offsets_from_zero():
     assert len(starts) == 14
 
 
+def test_another_start_leaves_offsets_and_biases_at_zero():
+    network = tiny(initializer="he_uniform")
+    params, _ = network.reset(seeds.make_seed(0))
+    parts = network.layout.split(params)
+    for name, part in zip(network.layout.names, parts, strict=True):
+        assert np.any(part) == name.endswith("/w")
+    # A convolution's fan in is its kernel's height, width and channels.
+    assert np.abs(parts[0]).max() <= (6 / (2 * 2 * 2)) ** 0.5
+    assert np.abs(parts[0]).max() > 0.8 * (6 / (2 * 2 * 2)) ** 0.5
+
+
 @pytest.mark.parametrize(
     ("argument", "value", "received"),
     [
@@ -154,6 +179,8 @@ def test_all_start_from_a_normal_but_the_offsets_from_zero():
         ("units", (4, 1.5), "units=1.5"),
         ("batch_size", 0, "batch_size=0"),
         ("init_stddev", -1.0, "init_stddev=-1.0"),
+        ("activation", "elu", "activation='elu'"),
+        ("initializer", "he", "initializer='he'"),
         ("kernel", 5, "2 pixels, with a kernel of 5 at stride 1"),
         ("kernel", 8, "8 pixels, with a kernel of 8 at stride 1"),
     ],

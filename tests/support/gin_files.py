@@ -8,11 +8,15 @@ import re
 from l2o_tf.unroll.schedules import ScheduleState
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-# Those of training; eval_*.gin are for `python -m l2o_tf.evaluate`.
+# Those of training from the start; eval_*.gin are for another command, and
+# *finetune*.gin begin with trained weights.
 FILES = sorted(
     p.name
     for p in (ROOT / "gin").glob("*.gin")
-    if not p.name.startswith("eval_")
+    if not p.name.startswith("eval_") and "finetune" not in p.name
+)
+FINE_TUNING_FILES = sorted(
+    p.name for p in (ROOT / "gin").glob("*finetune*.gin")
 )
 SCALE_FILES = [name for name in FILES if name.startswith("scale")]
 FIRST = ScheduleState()

@@ -18,13 +18,14 @@ from l2o_tf.unroll.meta_losses import (
     LossAt,
     MetaLoss,
     SumOfLosses,
+    WeightedDifference,
 )
 
 
 class MeanLog(MetaLoss):
     """A meta-loss whose weights depend on the losses."""
 
-    def __call__(self, losses, initial=None, length=None):
+    def __call__(self, losses, initial=None, length=None, step=None):
         return tf.reduce_mean(tf.math.log(losses))
 
 
@@ -199,7 +200,7 @@ def test_a_negative_loss_is_no_number_and_a_zero_is(ratio):
 def test_what_a_ratio_needs_is_declared():
     assert LogRatio.needs_initial
     assert not LogRatio.needs_last
-    for other in (SumOfLosses, LossAt):
+    for other in (SumOfLosses, LossAt, WeightedDifference):
         assert not other.needs_initial
         assert other.needs_last
 
@@ -238,7 +239,10 @@ def test_gin_builds_the_ratio():
 
 
 @pytest.mark.parametrize("length", [1, 2, 3])
-@pytest.mark.parametrize("meta_loss", [SumOfLosses(), LossAt(), LossAt(-2)])
+@pytest.mark.parametrize(
+    "meta_loss",
+    [SumOfLosses(), LossAt(), LossAt(-2), WeightedDifference(index="window")],
+)
 def test_a_shorter_window_is_judged_as_if_alone(meta_loss, length):
     alone = tf.constant(LOSSES[: length + 1])
     padded = tf.concat([alone, tf.zeros([3 - length], tf.float64)], axis=0)
