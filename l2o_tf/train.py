@@ -37,6 +37,7 @@ from absl import app, flags
 
 from l2o_tf import config
 from l2o_tf.cli import data_dir_flag, gin_flags, run_command
+from l2o_tf.meta_training.failures import NonFiniteError, NotHalvedError
 from l2o_tf.meta_training.root import train
 from l2o_tf.meta_training.run import Run, check_looks
 from l2o_tf.meta_training.state import Phase
@@ -45,7 +46,7 @@ from l2o_tf.meta_training.summary import (
     describe,
     write_summary,
 )
-from l2o_tf.meta_training.trainer import NonFiniteError, Trainer
+from l2o_tf.meta_training.trainer import Trainer
 from l2o_tf.runtime.interrupts import GracefulStop
 from l2o_tf.runtime.run_dir import RunDirectory, RunPaths, default_run_dir
 from l2o_tf.version import __version__
@@ -132,7 +133,7 @@ def _train(run: Run, stop: GracefulStop, run_dir: str) -> str:
     write_summary(path, "running", run.state, command, facts)
     try:
         state = run.finish(stop)
-    except NonFiniteError:
+    except (NonFiniteError, NotHalvedError):
         write_summary(path, "failed", run.state, command, facts)
         run.end_session("failed")
         raise

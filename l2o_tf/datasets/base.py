@@ -16,10 +16,22 @@ import numpy as np
 import tensorflow as tf
 
 from l2o_tf.core import checks
+from l2o_tf.datasets.parts import parse_part, stratified
 
 SPLITS = ("train", "inner_valid", "meta_valid", "test")
 """Train the optimizee; choose between optimizees; choose between learned
 optimizers; report."""
+
+
+def check_split(name: str) -> str:
+    """Return a name of a split, or of a part of one as `parse_part` reads it.
+
+    Raises:
+        ValueError: if it is neither.
+    """
+    part = parse_part(name)
+    checks.one_of("split", part.split if part else name, SPLITS)
+    return name
 
 
 class Split(NamedTuple):
@@ -108,12 +120,55 @@ class ImageDataset:
             )
 
     def split(self, name: str) -> Split:
-        """Return the split of that name.
+        """Return the split, or the part of one, of that name.
+
+        Args:
+            name: one of `SPLITS`, or a part of it, as "train[5%]"
+                (`parse_part`).
 
         Raises:
-            ValueError: if `name` is not one of `SPLITS`.
+            ValueError: if `name` is neither.
         """
+        part = parse_part(name)
+        if part is not None:
+            return subsample(self, *part).splits[part.split]
         return self.splits[checks.one_of("split", name, SPLITS)]
+
+
+def subsample(
+    dataset: ImageDataset, split: str, fraction: float, seed: int
+) -> ImageDataset:
+    """Return a data set with one of its splits cut down, the others whole.
+
+    The same fraction of each class is drawn, see `stratified`, so 5 % of
+    CIFAR-10's train split has 250 images of each of the 10 classes. The notice
+    says so.
+
+    Args:
+        dataset: an `ImageDataset`.
+        split: "train", "inner_valid", "meta_valid" or "test".
+        fraction: float in (0, 1], 1 for the data set as it is.
+        seed: int, of the draw.
+
+    Raises:
+        ValueError: if `split` is another, `fraction` is outside (0, 1], or
+            `seed` is no seed.
+    """
+    checks.one_of("split", split, SPLITS)
+    images, labels = dataset.splits[split]
+    places = stratified(labels.numpy(), fraction, seed)
+    if len(places) == labels.shape[0]:
+        return dataset
+    part = Split(tf.gather(images, places), tf.gather(labels, places))
+    notice = (
+        f"A PART OF {dataset.name}: {len(places):,} of {labels.shape[0]:,} "
+        f"{split} images, seed {seed}."
+    )
+    return dataclasses.replace(
+        dataset,
+        splits={**dataset.splits, split: part},
+        notice=f"{dataset.notice} {notice}" if dataset.notice else notice,
+    )
 
 
 def gather(split: Split, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -7,6 +7,7 @@ again. Killed at any moment, it loses the job it was computing.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -76,9 +77,13 @@ def _asked(comparison: Comparison) -> Iterator[tuple[str, str, str, str]]:
                         yield (
                             name,
                             optimizee,
-                            comparison.split,
+                            _tuning_split(comparison, contender),
                             f"tuning {seed}",
                         )
+
+
+def _tuning_split(comparison: Comparison, contender: Tuned) -> str:
+    return contender.split or comparison.split
 
 
 def _check_once(comparisons: Sequence[Comparison]) -> None:
@@ -111,8 +116,11 @@ class Sweep:
             raise ValueError("A sweep needs comparisons. Received: ().")
         self._problems: dict[tuple[str, str], Optimizee] = {}
         for comparison in self.comparisons:
-            for name in comparison.optimizees:
-                key = (name, comparison.split)
+            splits = [comparison.split]
+            for contender in comparison.optimizers:
+                if isinstance(contender, Tuned):
+                    splits.append(_tuning_split(comparison, contender))
+            for key in itertools.product(comparison.optimizees, splits):
                 if key not in self._problems:
                     self._problems[key] = named_optimizee(*key)
         _check_once(self.comparisons)
@@ -143,9 +151,10 @@ class Sweep:
         cell: OptimizerCell,
         optimizee: str,
         seed: int,
+        split: str | None = None,
     ) -> Job:
-        """Return the job of one curve."""
-        problem = self._problems[optimizee, comparison.split]
+        """Return the job of one curve, on the comparison's split or another."""
+        problem = self._problems[optimizee, split or comparison.split]
         wanted = Wanted(
             name,
             optimizee,
@@ -161,10 +170,16 @@ class Sweep:
     ) -> list[Job]:
         """Return the runs of the candidates, one candidate after the other."""
         jobs = []
+        split = _tuning_split(comparison, contender)
         for candidate in contender.candidates:
             for seed in contender.seeds:
                 job = self._job(
-                    comparison, candidate.name, candidate.cell, optimizee, seed
+                    comparison,
+                    candidate.name,
+                    candidate.cell,
+                    optimizee,
+                    seed,
+                    split,
                 )
                 wanted = job.wanted._replace(steps=contender.steps, tuning=True)
                 jobs.append(job._replace(wanted=wanted))
@@ -234,6 +249,7 @@ class Sweep:
                         continue
                     later = jobs[0].wanted._replace(
                         optimizer=contender.name,
+                        split=self._problems[optimizee, comparison.split].split,
                         steps=comparison.steps,
                         tuning=False,
                     )

@@ -15,6 +15,7 @@ import gin
 import numpy as np
 
 from l2o_tf.core import checks, seeds
+from l2o_tf.datasets.base import check_split
 from l2o_tf.evaluation.candidates import Candidates
 from l2o_tf.evaluation.contenders import check_name
 from l2o_tf.evaluation.curves import Curve
@@ -35,6 +36,8 @@ class Tuned:
         steps: int, updates of a tuning run. Defaults to 10,000.
         seeds: ints, one tuning run of each candidate for each. Defaults to
             1000 alone, which no comparison counts up to.
+        split: str, the split, or the part of one, that tuning runs are made
+            on: "train[5%]" (`parse_part`). Defaults to None, the comparison's.
 
     Attributes:
         candidates: tuple of `Candidate`, in order.
@@ -42,7 +45,7 @@ class Tuned:
 
     Raises:
         ValueError: if an argument is out of range, the name cannot be a
-            file's, or there is no seed or one twice.
+            file's, there is no seed or one twice, or no such split.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class Tuned:
         by: str = "final",
         steps: int = 10_000,
         seeds: Sequence[int] = (1000,),
+        split: str | None = None,
     ) -> None:
         self.name = check_name(name)
         self.source = checks.instance("candidates", candidates, Candidates)
@@ -59,6 +63,7 @@ class Tuned:
         self.by = checks.one_of("by", by, MEASURES)
         self.steps = checks.positive_int("steps", steps)
         self.seeds = _checked_seeds(seeds)
+        self.split = split if split is None else check_split(split)
 
 
 def _checked_seeds(values: Sequence[int]) -> tuple[int, ...]:
@@ -106,6 +111,8 @@ class TuningResult(NamedTuple):
         chosen: int, the index of the best of them.
         at_edge: bool, whether the best is the first or last of a grid with
             more than one value, so that a longer grid might have a better one.
+        split: str, the split or part of one that the tuning runs were on; None
+            for that of the comparison.
     """
 
     by: str
@@ -114,13 +121,17 @@ class TuningResult(NamedTuple):
     candidates: tuple[ScoredCandidate, ...]
     chosen: int
     at_edge: bool
+    split: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return a record for `Curve.tuning`: JSON, but that scores may be inf.
 
-        Of a candidate "name", "config" and "score".
+        Of a candidate "name", "config" and "score"; a split if it is one of
+        the tuning's own.
         """
+        own = {} if self.split is None else {"split": self.split}
         return {
+            **own,
             "by": self.by,
             "steps": self.steps,
             "seeds": list(self.seeds),
@@ -202,5 +213,11 @@ def choose(
     last = len(scored) - 1
     at_edge = tuned.source.ordered and last > 0 and chosen in (0, last)
     return TuningResult(
-        tuned.by, tuned.steps, tuned.seeds, tuple(scored), chosen, at_edge
+        tuned.by,
+        tuned.steps,
+        tuned.seeds,
+        tuple(scored),
+        chosen,
+        at_edge,
+        tuned.split,
     )

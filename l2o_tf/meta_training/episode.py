@@ -11,6 +11,7 @@ from l2o_tf.core.types import Nest, Scalar, Seed, Vector
 from l2o_tf.estimators.base import EpisodeContext, MetaGradientEstimator
 from l2o_tf.optimizees.base import Optimizee
 from l2o_tf.optimizers.base import OptimizerCell, OptimizerInputs
+from l2o_tf.techniques.fine_tuning import HalvedLoss
 from l2o_tf.unroll.carry import Carry
 
 
@@ -39,12 +40,23 @@ class EpisodeReport(NamedTuple):
         skipped: int32, windows whose meta-loss or meta-gradient was not
             finite. Their meta-update was skipped, or made with what was finite
             where the meta-optimizer repairs gradients.
+        fall: where the episode may end early, a `Fall`: how far its average
+            loss fell; `()` elsewhere.
     """
 
     mean_loss: Scalar
     last_loss: Scalar
     gradient_norm: Scalar
     skipped: Scalar
+    fall: Nest = ()
+
+    def made(self, windows: tuple[int, ...]) -> tuple[int, ...]:
+        """Return those of an episode's windows that were made.
+
+        Args:
+            windows: inner steps of each that it was to have.
+        """
+        return windows[: int(self.fall.windows)] if self.fall else windows
 
 
 def initial_meta_state(
@@ -99,6 +111,7 @@ def train_episode(
     num_windows: Scalar,
     context: EpisodeContext | None = None,
     lengths: tf.Tensor | None = None,
+    ending: HalvedLoss | None = None,
 ) -> tuple[MetaState, EpisodeReport, Nest]:
     """Run an episode from its reset, with one meta-update per window.
 
@@ -117,6 +130,7 @@ def train_episode(
             to that of a first episode, without memory.
         lengths: int32 `[W]`, inner steps of each window, W >= num_windows;
             None: all are the estimator's `unroll_length`.
+        ending: what ends the episode before its last window, or None.
 
     Returns:
         `(state, EpisodeReport, memory)`; the learned optimizer's own state
@@ -142,21 +156,34 @@ def train_episode(
             gradient_norm=report.gradient_norm
             + tf.where(finite, norm, tf.zeros_like(norm)),
             skipped=report.skipped + tf.cast(~finite, tf.int32),
+            fall=ending.observe(optimizee, carry, report.fall)
+            if ending
+            else (),
         )
         return i + 1, state, carry, report
 
+    def goes_on(
+        i: Scalar, state: MetaState, carry: Carry, report: EpisodeReport
+    ) -> Scalar:
+        del state, carry
+        more = i < num_windows
+        return more & ending.goes_on(report.fall) if ending else more
+
     zero = tf.constant(0.0, state.meta_params.dtype)
-    _, state, carry, report = tf.while_loop(
-        lambda i, *_: i < num_windows,
+    carry = estimator.start(cell, optimizee, seed, context, state.meta_params)
+    fall = ending.begin(optimizee, carry) if ending else ()
+    windows, state, carry, report = tf.while_loop(
+        goes_on,
         body,
         (
             tf.constant(0),
             state,
-            estimator.start(cell, optimizee, seed, context, state.meta_params),
-            EpisodeReport(zero, zero, zero, tf.constant(0)),
+            carry,
+            EpisodeReport(zero, zero, zero, tf.constant(0), fall),
         ),
     )
-    count = tf.cast(num_windows, zero.dtype)
+    # One that is over before its first window has no mean: 0, not 0 / 0.
+    count = tf.cast(tf.maximum(windows, 1), zero.dtype)
     report = report._replace(
         mean_loss=report.mean_loss / count,
         gradient_norm=report.gradient_norm / count,

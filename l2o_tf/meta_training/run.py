@@ -24,6 +24,7 @@ from l2o_tf.runtime.metrics import MetricsWriter
 from l2o_tf.runtime.profiles import profiled
 from l2o_tf.runtime.progress import ProgressBar
 from l2o_tf.runtime.run_dir import RunDirectory
+from l2o_tf.techniques.fine_tuning import Fall, HalvedLoss
 
 _EPISODE = (
     "episode",
@@ -42,6 +43,16 @@ TABLES = {
 # Apart, because its losses are of other kinds: a teacher's and the distance
 # to it.
 IMITATION_TABLES = {"imitation": (*_EPISODE, "teacher")}
+# Apart, because only such a run has them: repetitions that end early.
+FALL_TABLES = {
+    "fine_tuning": (
+        "episode",
+        "batches",
+        "first_average",
+        "last_average",
+        "ended",
+    )
+}
 # Apart, because it is the one table that two equal runs do not share; after
 # those of the episodes, as `RunView` asks.
 TIMING_TABLES = {"timing": ("episode", "seconds", "inner_steps_per_second")}
@@ -52,6 +63,8 @@ def _tables(trainer: Trainer, histograms: bool) -> dict[str, tuple[str, ...]]:
     tables = dict(TABLES)
     if trainer.imitation is not None:
         tables |= IMITATION_TABLES
+    if trainer.ending is not None:
+        tables |= FALL_TABLES
     tables |= TIMING_TABLES
     if histograms:
         tables |= HISTOGRAM_TABLES
@@ -191,6 +204,7 @@ class Run:
 
         Raises:
             NonFiniteError: if updates stay non-finite.
+            NotHalvedError: if fine-tuning does not lower the loss enough.
             OSError: if the directory cannot be written.
         """
         with ProgressBar(
@@ -209,16 +223,19 @@ class Run:
 
     def _episode(self, bar: ProgressBar) -> None:
         stage = self.state.schedule
-        horizon = sum(self.trainer.windows(self.state))
+        windows = self.trainer.windows(self.state)
         teacher = self.trainer.teacher(self.state)
         problem = self.trainer.problem(self.state)
         with self._profiled(self.state.episode + 1):
             start = time.perf_counter()
             self.state, report = self.trainer.train_one(self.state)
             seconds = time.perf_counter() - start
+        horizon = sum(report.made(windows))
         self._write_episode(
             stage.stage, horizon, teacher, problem, report, seconds
         )
+        if self.trainer.ending is not None:
+            self._write_fall(self.trainer.ending, report.fall, horizon, bar)
         if self.histogram_period:
             self._write_histograms()
         bar.update(1, stage=stage.stage, horizon=horizon, loss=report.last_loss)
@@ -274,6 +291,24 @@ class Run:
                 "seconds": seconds,
                 "inner_steps_per_second": horizon / seconds,
             },
+        )
+
+    def _write_fall(
+        self, ending: HalvedLoss, fall: Fall, batches: int, bar: ProgressBar
+    ) -> None:
+        """Say how a repetition of fine-tuning ended."""
+        row = {
+            "episode": self.state.episode,
+            "batches": batches,
+            "first_average": fall.first,
+            "last_average": fall.last,
+            "ended": ending.verdict(fall),
+        }
+        self.metrics.write("fine_tuning", row)
+        bar.write(
+            f"Repetition {row['episode']}: {row['ended']} after {batches} "
+            f"minibatches, average training loss {fall.first:.4g} -> "
+            f"{fall.last:.4g}."
         )
 
     def _validation(self, bar: ProgressBar, stop: GracefulStop) -> bool:

@@ -42,6 +42,8 @@ class RunView:
                 f"{stage}/{column}": float(row[column])
                 for column in ("mean_loss", "best")
             }
+        if table != "timing":
+            return {}
         episode = int(row["episode"])
         # The one before is needed by no other. After a power cut one may be
         # missing, until the tables are rewound to the same episode.

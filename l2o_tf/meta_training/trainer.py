@@ -22,6 +22,7 @@ from l2o_tf.meta_training.episode import (
     initial_meta_state,
     train_episode,
 )
+from l2o_tf.meta_training.failures import check_ended, check_updated
 from l2o_tf.meta_training.probe import Probe
 from l2o_tf.meta_training.problems import Problems
 from l2o_tf.meta_training.state import Phase, SourceSlots, TrainingState
@@ -29,15 +30,12 @@ from l2o_tf.meta_training.windows import check_windows
 from l2o_tf.optimizees.base import Optimizee, join_notices
 from l2o_tf.optimizees.ensemble import Ensemble
 from l2o_tf.optimizers.base import OptimizerCell
+from l2o_tf.techniques.fine_tuning import HalvedLoss
 from l2o_tf.techniques.imitation import Imitation
 from l2o_tf.unroll.rollout import final_loss_and_states
 from l2o_tf.unroll.schedules import HorizonSchedule, ScheduleState, Verdict
 
 _TRAIN, _VALID, _SOURCE, _PROBLEM, _LENGTHS, _MEMORY, _PROBE = range(7)
-
-
-class NonFiniteError(RuntimeError):
-    """Training went on without a single finite meta-update for too long."""
 
 
 class Validation(NamedTuple):
@@ -108,6 +106,8 @@ class Trainer:
         best_window: int, episodes; the best-validated weights inside every so
             many of them are kept, beside those of the whole run. A multiple of
             `validation_period`; None for the whole run alone.
+        ending: a `HalvedLoss`, which may end an episode before its horizon, as
+            in fine-tuning; None for none.
 
     Raises:
         ValueError: if horizons and windows do not fit together
@@ -134,6 +134,7 @@ class Trainer:
         jit_compile: bool = True,
         max_failed_episodes: int = 20,
         best_window: int | None = None,
+        ending: HalvedLoss | None = None,
     ) -> None:
         for name, value, kind in (
             ("cell", cell, OptimizerCell),
@@ -144,6 +145,9 @@ class Trainer:
             checks.instance(name, value, kind)
         if imitation is not None:
             checks.instance("imitation", imitation, Imitation)
+        if ending is not None:
+            checks.instance("ending", ending, HalvedLoss)
+        self.ending = ending
         self.cell = cell
         self.optimizee = optimizee
         self.problems = Problems(optimizee)
@@ -263,6 +267,7 @@ class Trainer:
             num_windows,
             context,
             lengths,
+            self.ending,
         )
         return state, report, memory if self._keeps_memory else ()
 
@@ -352,6 +357,7 @@ class Trainer:
         Raises:
             NonFiniteError: if this was the last of `max_failed_episodes`
                 episodes in a row without a finite meta-update.
+            NotHalvedError: if it ended as the `ending` does not allow.
         """
         seed = seeds.fold_in(seeds.fold_in(self._seed, _TRAIN), state.episode)
         source, windows = self._source(state), self.windows(state)
@@ -365,6 +371,10 @@ class Trainer:
             self._lengths(windows),
         )
         report = tf.nest.map_structure(lambda t: t.numpy().item(), report)
+        windows = report.made(windows)
+        if self.ending is not None:
+            number, steps = state.episode + 1, sum(windows)
+            check_ended(self.ending, report.fall, number, steps)
         failed = report.skipped == len(windows)
         remembers = source == 0 or self.estimator.keep_memory
         state = state.with_meta(slots, meta).replace(
@@ -376,24 +386,12 @@ class Trainer:
             skipped=state.skipped + report.skipped,
             failed_in_a_row=state.failed_in_a_row + 1 if failed else 0,
         )
-        if state.failed_in_a_row >= self.max_failed_episodes:
-            raise NonFiniteError(
-                f"{state.failed_in_a_row} episodes in a row gave no finite "
-                f"meta-update (episode {state.episode}, stage "
-                f"{state.schedule.stage}, {state.skipped} updates not finite "
-                f"in all). {self._fate_of_weights} Lower the meta-optimizer's "
-                "learning_rate or the horizon, or raise "
-                "Trainer.max_failed_episodes. "
-                f"Received: max_failed_episodes={self.max_failed_episodes}."
-            )
+        check_updated(
+            state,
+            self.max_failed_episodes,
+            self.meta_optimizer.repairs_gradients,
+        )
         return state.replace(phase=self._phase_after_episode(state)), report
-
-    @property
-    def _fate_of_weights(self) -> str:
-        """Say what updates that were not finite did to the weights."""
-        if self.meta_optimizer.repairs_gradients:
-            return "The weights were changed by what was finite of them."
-        return "The weights are those before the first of them."
 
     def _phase_after_episode(self, state: TrainingState) -> Phase:
         due = state.episode % self.validation_period == 0

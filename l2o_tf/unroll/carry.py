@@ -11,7 +11,7 @@ from l2o_tf.core.types import Nest, Scalar, Seed, Vector
 from l2o_tf.optimizees.base import Optimizee
 from l2o_tf.optimizers.base import OptimizerCell
 
-_RESET, _BATCH, _BOUNDARY, _CHOICE, _STATE, _OBJECTIVE = range(6)
+_RESET, _BATCH, _BOUNDARY, _CHOICE, _STATE, _OBJECTIVE, _ENDING = range(7)
 
 
 class Carry(NamedTuple):
@@ -99,3 +99,8 @@ def choice_seed(carry: Carry) -> Seed:
 def objective_seed(carry: Carry) -> Seed:
     """Return the seed of what a window that begins here is measured on."""
     return seeds.fold_in(seeds.fold_in(carry.seed, _OBJECTIVE), carry.step)
+
+
+def ending_seed(carry: Carry) -> Seed:
+    """Return the seed of what tells where an episode ends; of all its steps."""
+    return seeds.fold_in(carry.seed, _ENDING)

@@ -9,7 +9,7 @@ from l2o_tf.core.layout import Layout
 from l2o_tf.estimators.tbptt import TruncatedBackpropagation
 from l2o_tf.learned.hierarchical import HierarchicalRNN
 from l2o_tf.learned.learnable_sgd import LearnableSGD
-from l2o_tf.meta_training.trainer import NonFiniteError
+from l2o_tf.meta_training.failures import NonFiniteError
 from l2o_tf.optimizees.quadratics import Simple
 from l2o_tf.optimizees.synthetic import FixedFunction
 from l2o_tf.optimizers.repaired import RepairedGradients

@@ -24,9 +24,9 @@ from tensorboard.backend.event_processing.event_file_loader import (
 
 from l2o_tf.learned.learnable_sgd import LearnableSGD
 from l2o_tf.learned.weights import load_cell
+from l2o_tf.meta_training.failures import NonFiniteError
 from l2o_tf.meta_training.run import Run
 from l2o_tf.meta_training.state import Phase
-from l2o_tf.meta_training.trainer import NonFiniteError
 from l2o_tf.optimizees.quadratics import Simple
 from l2o_tf.runtime import atomic
 from l2o_tf.runtime.arrays import CheckpointError

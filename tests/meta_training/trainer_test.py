@@ -14,8 +14,9 @@ from support.training import (
 
 from l2o_tf.estimators.tbptt import TruncatedBackpropagation
 from l2o_tf.learned.learnable_sgd import LearnableSGD
+from l2o_tf.meta_training.failures import NonFiniteError
 from l2o_tf.meta_training.state import Phase
-from l2o_tf.meta_training.trainer import NonFiniteError, Trainer
+from l2o_tf.meta_training.trainer import Trainer
 from l2o_tf.optimizees.quadratics import Quadratic, Simple
 from l2o_tf.optimizers.adam import Adam
 from l2o_tf.techniques.curriculum import Curriculum
