@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import Any
 
 import tensorflow as tf
 
@@ -15,17 +14,6 @@ from l2o_tf.core.layout import Layout
 from l2o_tf.core.seeds import fold_in
 from l2o_tf.core.types import Nest, Seed, Vector
 from l2o_tf.optimizers.base import OptimizerCell, OptimizerInputs
-
-
-class _UnknownLoss:
-    """Stands where the loss would be; not to be computed with."""
-
-    def __tf_tensor__(self, dtype: Any = None, name: Any = None) -> Any:
-        raise TypeError(
-            "This optimizer reads the loss (`inputs.loss`), which Keras does "
-            "not tell an optimizer. Received: no loss. Unroll it instead, or "
-            "use one that reads gradients only."
-        )
 
 
 class CoordinateBlocks:
@@ -57,16 +45,13 @@ class CoordinateBlocks:
         cut = cell.coordinatewise and layout.size > block_size
         self.count = -(-layout.size // block_size) if cut else 1
         self.size = -(-layout.size // self.count)
-        state = self._initial_state(0)
-        self._pack = functools.partial(tf.nest.pack_sequence_as, state)
-        self.specs: tuple[tf.TensorSpec, ...] = tuple(
-            tf.TensorSpec([*self._stacked, *leaf.shape], leaf.dtype)
-            for leaf in tf.nest.flatten(state)
+        stacked = () if self.count == 1 else (self.count,)
+        state = tf.nest.map_structure(
+            lambda leaf: tf.TensorSpec([*stacked, *leaf.shape], leaf.dtype),
+            self._initial_state(0),
         )
-
-    @property
-    def _stacked(self) -> tuple[int, ...]:
-        return () if self.count == 1 else (self.count,)
+        self._pack = functools.partial(tf.nest.pack_sequence_as, state)
+        self.specs: tuple[tf.TensorSpec, ...] = tuple(tf.nest.flatten(state))
 
     def _initial_state(self, block: int) -> Nest:
         if self.count == 1:
@@ -100,63 +85,44 @@ class CoordinateBlocks:
                 )
 
     def update(
-        self,
-        gradient: Vector,
-        params: Vector | tuple[()],
-        step: tf.Tensor,
-        variables: Sequence[tf.Variable],
+        self, inputs: OptimizerInputs, variables: Sequence[tf.Variable]
     ) -> Vector:
         """Compute one update, and move the variables on to the next state.
 
         Args:
-            gradient: `[N]`.
-            params: `[N]`, or `()`.
-            step: int32 scalar, from 1.
+            inputs: of the whole vector.
             variables: one per entry of `specs`.
 
         Returns:
             `[N]`, to be added to the params.
         """
-        if self.count == 1:
-            states = self._pack([tf.convert_to_tensor(v) for v in variables])
-            updates, states = self._call(gradient, params, step, states)
-            self._write(variables, tf.nest.flatten(states), tf.constant(0))
-            return updates
-        return self._update_by_blocks(gradient, params, step, variables)
-
-    def _call(
-        self,
-        gradient: Vector,
-        params: Vector | tuple[()],
-        step: tf.Tensor,
-        states: Nest,
-    ) -> tuple[Vector, Nest]:
-        inputs = OptimizerInputs(gradient, params, _UnknownLoss(), step)
-        return self.cell.call(inputs, states)
+        if self.count > 1:
+            return self._update_by_blocks(inputs, variables)
+        states = self._pack([tf.convert_to_tensor(v) for v in variables])
+        updates, states = self.cell.call(inputs, states)
+        self._write(variables, tf.nest.flatten(states), tf.constant(0))
+        return updates
 
     def _update_by_blocks(
-        self,
-        gradient: Vector,
-        params: Vector | tuple[()],
-        step: tf.Tensor,
-        variables: Sequence[tf.Variable],
+        self, inputs: OptimizerInputs, variables: Sequence[tf.Variable]
     ) -> Vector:
-        gradients = self._cut(gradient)
-        cut_params = self._cut(params) if self.cell.reads_params else ()
+        gradients = self._cut(inputs.gradient)
+        params = self._cut(inputs.params) if self.cell.reads_params else ()
 
         def body(
             block: tf.Tensor, updates: tf.TensorArray
         ) -> tuple[tf.Tensor, tf.TensorArray]:
-            states = self._pack([v.sparse_read(block) for v in variables])
-            of_block = cut_params[block] if self.cell.reads_params else ()
-            update, states = self._call(
-                gradients[block], of_block, step, states
+            of_block = inputs._replace(
+                gradient=gradients[block],
+                params=params[block] if self.cell.reads_params else (),
             )
+            states = self._pack([v.sparse_read(block) for v in variables])
+            update, states = self.cell.call(of_block, states)
             self._write(variables, tf.nest.flatten(states), block)
             return block + 1, updates.write(block, update)
 
         updates = tf.TensorArray(
-            gradient.dtype, self.count, element_shape=[self.size]
+            gradients.dtype, self.count, element_shape=[self.size]
         )
         _, updates = tf.while_loop(
             lambda block, _: block < self.count,

@@ -25,9 +25,20 @@ from l2o_tf.interop.pretrained import load
 
 # Imported for Keras to know them when it loads a model.
 from l2o_tf.optimizers import decayed_adam, repaired  # noqa: F401
-from l2o_tf.optimizers.base import OptimizerCell
+from l2o_tf.optimizers.base import OptimizerCell, OptimizerInputs
 
 BLOCK_SIZE = 65_536
+
+
+class _UnknownLoss:
+    """Stands where the loss would be; not to be computed with."""
+
+    def __tf_tensor__(self, dtype: Any = None, name: Any = None) -> Any:
+        raise TypeError(
+            "This optimizer reads the loss (`inputs.loss`), which Keras does "
+            "not tell an optimizer. Received: no loss. Unroll it instead, or "
+            "use one that reads gradients only."
+        )
 
 
 @keras.saving.register_keras_serializable(package="l2o_tf")
@@ -270,14 +281,15 @@ class KerasOptimizer(keras.optimizers.Optimizer):
             else tf.cast(tf.convert_to_tensor(gradient), dtype)
             for gradient, variable in zip(gradients, variables, strict=True)
         ]
-        updates = self._blocks.update(
+        inputs = OptimizerInputs(
             self._layout.flatten(dense),
             self._layout.flatten([tf.cast(v, dtype) for v in variables])
             if self.cell.reads_params
             else (),
+            _UnknownLoss(),
             tf.cast(self.iterations, tf.int32) + 1,
-            states,
         )
+        updates = self._blocks.update(inputs, states)
         updates *= tf.cast(learning_rate, dtype)
         for gradient, variable, update in zip(
             gradients, variables, self._layout.split(updates), strict=True
