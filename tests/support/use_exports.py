@@ -20,6 +20,9 @@ import tensorflow as tf
 from absl import flags
 from tensorflow.python.tools import saved_model_cli
 
+# Where the package is installed, as if it were not.
+sys.modules["l2o_tf"] = None
+
 
 def chosen(signature, **values):
     """Return those of the values that the signature takes."""
