@@ -27,7 +27,7 @@ from l2o_tf.interop.pretrained import load
 from l2o_tf.optimizers import decayed_adam, repaired  # noqa: F401
 from l2o_tf.optimizers.base import OptimizerCell, OptimizerInputs
 
-BLOCK_SIZE = 65_536
+BLOCK_SIZE = 1_048_576
 
 
 class _UnknownLoss:
@@ -57,7 +57,8 @@ class KerasOptimizer(keras.optimizers.Optimizer):
     Memory: the cell's state, `state_bytes`, for the whole of training. L2O-DM
     keeps 320 bytes per parameter, RNNprop 328 (Adam: 8), so 3.2 GB for ten
     million; and what one step of the cell needs, for `block_size` parameters
-    at a time.
+    at a time (L2O-DM: 850 bytes for each). XLA copies the whole state for every
+    block, so that more blocks than needed cost time there.
 
     The weights of a learned optimizer are part of its configuration: a saved
     model needs no other file to be trained further, and goes on as it would
@@ -83,8 +84,8 @@ class KerasOptimizer(keras.optimizers.Optimizer):
         loss_scale_factor: float or None, as in Keras.
         gradient_accumulation_steps: int or None, as in Keras; a step of the
             cell is one of accumulated gradients.
-        block_size: int, the most parameters of one call of the cell. A cell
-            that is not `coordinatewise` is called on all of them.
+        block_size: int, the most parameters of one call of the cell; 2**20 by
+            default. A cell that is not `coordinatewise` is called on all.
         seed: int, of what the cell draws for its first state.
         name: str, defaults to the cell's.
 
