@@ -42,19 +42,16 @@ from absl import app, flags
 from l2o_tf import config
 from l2o_tf.cli import data_dir_flag, gin_flags, run_command
 from l2o_tf.core.layout import Layout
-from l2o_tf.interop.saved_model import Export, save_optimizer
+from l2o_tf.interop.saved_model import MARKER, Export
 from l2o_tf.interop.stablehlo import stablehlo_text
 from l2o_tf.meta_training.meta_step import meta_step, meta_step_arguments
 from l2o_tf.meta_training.root import train
 from l2o_tf.meta_training.trainer import Trainer
 from l2o_tf.optimizees.base import Optimizee
 from l2o_tf.optimizees.collection import OPTIMIZEES, named_optimizee
-from l2o_tf.optimizer_choice import (
-    Chosen,
-    chosen_optimizer,
-    optimizer_flags,
-)
+from l2o_tf.optimizer_choice import chosen_optimizer, optimizer_flags
 from l2o_tf.runtime.atomic import make_folder, write_text
+from l2o_tf.runtime.atomic_folder import check_new_folder
 from l2o_tf.runtime.run_dir import find_run
 
 FLAGS = flags.FLAGS
@@ -254,7 +251,7 @@ def _check_flags() -> None:
         )
 
 
-def _texts(chosen: Chosen | None, layout: Layout | None) -> dict[str, str]:
+def _texts(export: Export | None) -> dict[str, str]:
     """Return the StableHLO texts that are asked for, path to text.
 
     Raises:
@@ -262,14 +259,13 @@ def _texts(chosen: Chosen | None, layout: Layout | None) -> dict[str, str]:
         OSError: if there can be no file at one of the paths.
     """
     texts = {}
-    if FLAGS.stablehlo_update and chosen:
-        if layout is None and FLAGS.coordinates is None:
+    if FLAGS.stablehlo_update and export:
+        if export.layout is None and FLAGS.coordinates is None:
             raise ValueError(
                 "The text of an update is for one number of coordinates. "
                 "Received: coordinates=None. Give --coordinates=1000, or the "
                 "tensors by --optimizee or --shapes."
             )
-        export = Export(chosen.cell, layout)
         text = export.update_stablehlo(FLAGS.coordinates)
         texts[FLAGS.stablehlo_update] = text
     if FLAGS.stablehlo_meta_step:
@@ -289,14 +285,15 @@ def main(argv: list[str]) -> int:
     if len(argv) > 1:
         raise app.UsageError(f"Unknown arguments: {' '.join(argv[1:])}")
     _check_flags()
-    chosen, layout = None, None
+    chosen, export = None, None
     if FLAGS.output or FLAGS.stablehlo_update:
         chosen, layout = chosen_optimizer(), _layout()
-    texts = _texts(chosen, layout)  # What can fail comes before any file.
-    if FLAGS.output and chosen:
-        export = save_optimizer(
-            FLAGS.output, chosen.cell, layout, chosen.training, FLAGS.overwrite
-        )
+        if FLAGS.output:
+            check_new_folder(FLAGS.output, FLAGS.overwrite, MARKER)
+        export = Export(chosen.cell, layout)
+    texts = _texts(export)  # What can fail comes before any file.
+    if FLAGS.output and chosen and export:
+        export.save(FLAGS.output, chosen.training, FLAGS.overwrite)
         _report(export)
     for path, text in texts.items():
         write_text(pathlib.Path(path), text)

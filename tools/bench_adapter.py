@@ -39,7 +39,7 @@ import bench_report
 import keras
 import numpy as np
 import tensorflow as tf
-from bench_flags import new_file, positive
+from bench_flags import new_parser, positive, run_benchmark
 
 from l2o_tf.core.compile import compiled
 from l2o_tf.core.layout import Layout
@@ -47,7 +47,6 @@ from l2o_tf.interop.keras_optimizer import BLOCK_SIZE, KerasOptimizer
 from l2o_tf.learned.dm import DMLSTM
 from l2o_tf.optimizers.adam import Adam
 from l2o_tf.optimizers.base import OptimizerInputs
-from l2o_tf.runtime import atomic
 
 TENSORS = 4
 """The variables of the model, of about the same size, as MLP-orig has."""
@@ -224,44 +223,33 @@ def show(report: Mapping[str, Any]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = new_parser(__doc__)
     add = parser.add_argument
     add("--sizes", type=positive, nargs="+", default=[15_910, 1_000_000])
     add("--block_size", type=positive, default=BLOCK_SIZE)
     add("--steps", type=positive, default=10, help="per program and round")
     add("--repeats", type=positive, default=7, help="rounds")
-    add("--skip_memory", action="store_true", help="start no other processes")
-    add("--json", type=new_file, metavar="PATH", help="write everything here")
     add("--only", type=positive, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    try:
+
+    def measure() -> dict[str, Any] | None:
         if options.only:
             _measure_here(options.only, options.block_size)
-            return 0
-        report = bench_machine.facts() | {
-            "block_size": options.block_size,
-            "sizes": [
-                benchmark(
-                    size,
-                    options.block_size,
-                    options.steps,
-                    options.repeats,
-                    not options.skip_memory,
-                )
-                for size in options.sizes
-            ],
-        }
-        if options.json:
-            atomic.write_json(options.json, report)
-    except (ValueError, OSError, RuntimeError) as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
-    print(show(report))
-    return 0
+            return None
+        sizes = [
+            benchmark(
+                size,
+                options.block_size,
+                options.steps,
+                options.repeats,
+                not options.skip_memory,
+            )
+            for size in options.sizes
+        ]
+        measured = {"block_size": options.block_size, "sizes": sizes}
+        return bench_machine.facts() | measured
+
+    return run_benchmark(measure, show, options.json)
 
 
 if __name__ == "__main__":

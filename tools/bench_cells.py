@@ -58,10 +58,8 @@ from bench_cell_rows import (
     steps_of,
     tensor_sizes,
 )
-from bench_flags import new_file, positive
+from bench_flags import new_parser, positive, run_benchmark
 from bench_variants import Sizes
-
-from l2o_tf.runtime import atomic
 
 RATIOS = ("x tensors", "x coords", "x DMLSTM")
 
@@ -175,11 +173,7 @@ def show(report: Mapping[str, Any]) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = new_parser(__doc__)
     add = parser.add_argument
 
     def listed(name: str, default: list[int], text: str) -> None:
@@ -209,8 +203,6 @@ def _parser() -> argparse.ArgumentParser:
     ):
         text = f"{text} (default: {default})"
         add(f"--{name}", type=positive, default=default, help=text)
-    add("--skip_memory", action="store_true", help="start no other processes")
-    add("--json", type=new_file, help="also write everything to this file")
     add("--only", type=Row.parse, help=argparse.SUPPRESS)
     return parser
 
@@ -222,25 +214,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     jit_compile = options.runtime == "xla"
     # It would warn that rows have much the same program: they are to have it.
     tf.get_logger().setLevel("ERROR")
-    try:
+
+    def measure() -> dict[str, Any] | None:
         if options.only:
             make = functools.partial(make_run, options.only, sizes, jit_compile)
             print(json.dumps(bench_machine.memory_growth(make)))
-            return 0
+            return None
         grid = itertools.product(
             TASKS, options.cells, options.tensors, options.coordinates
         )
         rows = list(map(Row._make, grid))
-        report = benchmark(
-            rows, sizes, options.runtime, not options.skip_memory
-        )
-        if options.json:
-            atomic.write_json(options.json, report)
-    except (ValueError, OSError, RuntimeError) as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
-    print(show(report))
-    return 0
+        return benchmark(rows, sizes, options.runtime, not options.skip_memory)
+
+    return run_benchmark(measure, show, options.json)
 
 
 if __name__ == "__main__":

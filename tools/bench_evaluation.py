@@ -46,7 +46,7 @@ import bench_machine
 import bench_report
 import numpy as np
 import tensorflow as tf
-from bench_flags import new_file, positive
+from bench_flags import new_parser, positive, run_benchmark
 from yardstick import Inner, Tensors, Yardstick
 
 from l2o_tf.core import seeds
@@ -57,7 +57,6 @@ from l2o_tf.learned.dm import DMLSTM
 from l2o_tf.optimizees.base import Optimizee
 from l2o_tf.optimizees.collection import named_optimizee
 from l2o_tf.optimizers.base import OptimizerCell
-from l2o_tf.runtime import atomic
 from l2o_tf.unroll.carry import Carry, batch_seed
 
 Record = Callable[[int], np.ndarray]
@@ -358,11 +357,7 @@ def show(report: Mapping[str, Any]) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = new_parser(__doc__)
     add = parser.add_argument
     add(
         "--optimizee",
@@ -376,14 +371,7 @@ def _parser() -> argparse.ArgumentParser:
     ):
         text = f"{text} (default: {default})"
         add(f"--{name}", type=positive, default=default, help=text)
-    add("--skip_memory", action="store_true", help="start no other processes")
     add("--data_dir", help="where tensorflow-datasets lie (TFDS_DATA_DIR)")
-    add(
-        "--json",
-        type=new_file,
-        metavar="PATH",
-        help="also write everything, each sample too, to this file",
-    )
     add("--only", type=positive, help=argparse.SUPPRESS)
     return parser
 
@@ -393,23 +381,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     if options.data_dir:
         os.environ["TFDS_DATA_DIR"] = options.data_dir
-    try:
+
+    def measure() -> dict[str, Any] | None:
         if options.only:
             _measure_here(options.optimizee, options.only)
-            return 0
-        report = benchmark(
+            return None
+        return benchmark(
             options.optimizee,
             options.steps,
             options.repeats,
             not options.skip_memory,
         )
-        if options.json:
-            atomic.write_json(options.json, report)
-    except (ValueError, OSError, RuntimeError) as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
-    print(show(report))
-    return 0
+
+    return run_benchmark(measure, show, options.json)
 
 
 if __name__ == "__main__":

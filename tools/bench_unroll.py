@@ -52,12 +52,11 @@ from typing import Any
 
 import bench_machine
 import bench_report
-from bench_flags import new_file, positive
+from bench_flags import new_parser, positive, run_benchmark
 from bench_variants import VARIANTS, Sizes, make_run, measure_times
 
 from l2o_tf.core import seeds
 from l2o_tf.optimizees.collection import OPTIMIZEES, named_optimizee
-from l2o_tf.runtime import atomic
 
 
 def measure_memory(name: str, optimizee: str, sizes: Sizes) -> dict[str, int]:
@@ -87,11 +86,7 @@ def _measure_here(name: str, optimizee: str, sizes: Sizes) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = new_parser(__doc__)
     add = parser.add_argument
     add(
         "--optimizee",
@@ -120,14 +115,7 @@ def _parser() -> argparse.ArgumentParser:
             metavar="INT",
             help=f"{text} (default: {default})",
         )
-    add("--skip_memory", action="store_true", help="start no other processes")
     add("--data_dir", help="where tensorflow-datasets lie (TFDS_DATA_DIR)")
-    add(
-        "--json",
-        type=new_file,
-        metavar="PATH",
-        help="also write everything, each sample too, to this file",
-    )
     add("--only", choices=VARIANTS, help=argparse.SUPPRESS)
     return parser
 
@@ -214,21 +202,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.data_dir:
         os.environ["TFDS_DATA_DIR"] = options.data_dir
     sizes = Sizes(*(getattr(options, key) for key in Sizes._fields))
-    try:
+
+    def measure() -> dict[str, Any] | None:
         if options.only:
             _measure_here(options.only, options.optimizee, sizes)
-            return 0
+            return None
         names = _with_yardsticks(options.variants)
-        report = benchmark(
+        return benchmark(
             names, options.optimizee, sizes, not options.skip_memory
         )
-        if options.json:
-            atomic.write_json(options.json, report)
-    except (ValueError, OSError, RuntimeError) as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
-    print(show(report))
-    return 0
+
+    return run_benchmark(measure, show, options.json)
 
 
 if __name__ == "__main__":

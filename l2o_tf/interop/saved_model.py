@@ -46,7 +46,8 @@ from l2o_tf.version import __version__
 FORMAT = "l2o_tf.saved_model 1"
 METADATA = "optimizer.json"
 """The file in the SavedModel's folder assets/ that says what it is."""
-_MARKER = "saved_model.pb"
+MARKER = "saved_model.pb"
+"""The file by which a folder is known for a SavedModel."""
 _PREFIX = "state"
 # The numbers of coordinates at which an export for any number is checked.
 _CHECKED_SIZES = (1, 3)
@@ -295,6 +296,32 @@ class Export:
             "states": list(self.names),
         }
 
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        training: Mapping[str, Any] | None = None,
+        overwrite: bool = False,
+    ) -> None:
+        """Write the signatures as a SavedModel; see `save_optimizer`."""
+        path = check_new_folder(path, overwrite, MARKER)
+        text = json.dumps(self.metadata(training or {}), indent=2) + "\n"
+        with tempfile.TemporaryDirectory() as scratch:
+            note = pathlib.Path(scratch) / METADATA
+            note.write_text(text, encoding="utf-8")
+            module = tf.Module()
+            module.metadata = tf.saved_model.Asset(str(note))
+            with written_whole(path) as folder:
+                try:
+                    tf.saved_model.save(
+                        module, str(folder), signatures=self.signatures
+                    )
+                except tf.errors.OpError as error:
+                    raise OSError(
+                        f"Could not write the SavedModel {path}: "
+                        f"{error.message}. Mend the cause, or choose another "
+                        "folder."
+                    ) from error
+
 
 def save_optimizer(
     path: str | os.PathLike[str],
@@ -334,24 +361,9 @@ def save_optimizer(
     >>> out["updates"].numpy()
     array([-1.,  2.], dtype=float32)
     """
-    path = check_new_folder(path, overwrite, _MARKER)
+    check_new_folder(path, overwrite, MARKER)  # before any work
     export = Export(cell, layout)
-    text = json.dumps(export.metadata(training or {}), indent=2) + "\n"
-    with tempfile.TemporaryDirectory() as scratch:
-        note = pathlib.Path(scratch) / METADATA
-        note.write_text(text, encoding="utf-8")
-        module = tf.Module()
-        module.metadata = tf.saved_model.Asset(str(note))
-        with written_whole(path) as folder:
-            try:
-                tf.saved_model.save(
-                    module, str(folder), signatures=export.signatures
-                )
-            except tf.errors.OpError as error:
-                raise OSError(
-                    f"Could not write the SavedModel {path}: {error.message}. "
-                    "Mend the cause, or choose another folder."
-                ) from error
+    export.save(path, training, overwrite)
     return export
 
 

@@ -270,7 +270,7 @@ def inception_cifar(
     data = load_images("cifar10")
     return KerasModel(
         inception_v1(
-            data.split(split).images.shape[1:],
+            data.splits["train"].images.shape[1:],  # all have the same
             data.num_classes,
             width=width,
             batch_norm=batch_norm,
