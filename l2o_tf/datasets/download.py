@@ -25,7 +25,7 @@ def download(name: str, data_dir: str) -> None:
     """Download a data set and prepare it in `data_dir`, with tfds' own bars.
 
     Args:
-        name: what tensorflow-datasets calls it.
+        name: what tensorflow-datasets calls it, "name" or "name/config".
         data_dir: where the prepared files go.
 
     Raises:
@@ -34,7 +34,7 @@ def download(name: str, data_dir: str) -> None:
             such as a folder without write permission, a full disk or a wrong
             checksum, are raised as they are.
     """
-    files = tfds.builder_cls(name).url_infos
+    files = tfds.builder_cls(name.partition("/")[0]).url_infos
     url = min(files, key=lambda url: files[url].size)
     reason = why_unreachable(url, PATIENCE)
     if reason is not None:

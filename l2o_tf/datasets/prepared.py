@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -48,12 +49,17 @@ def find(name: str, data_dir: str) -> str | None:
     return os.path.join(parent, ".".join(map(str, max(versions))))
 
 
-def read(folder: str, image_shape: tuple[int, int, int]) -> dict[str, Arrays]:
-    """Read "train" and "test", in file order.
+def read(
+    folder: str,
+    image_shape: tuple[int, int, int],
+    splits: Sequence[str] = ("train", "test"),
+) -> dict[str, Arrays]:
+    """Read some splits, in file order.
 
     Args:
         folder: as `find` returns it.
         image_shape: (height, width, channels) that the images must have.
+        splits: their names in the files. Defaults to "train" and "test".
 
     Raises:
         RuntimeError: if the files are damaged, incomplete, or hold something
@@ -62,9 +68,7 @@ def read(folder: str, image_shape: tuple[int, int, int]) -> dict[str, Arrays]:
     """
     try:
         builder = tfds.builder_from_directory(folder)
-        arrays = {
-            name: _read_split(builder, name) for name in ("train", "test")
-        }
+        arrays = {name: _read_split(builder, name) for name in splits}
     except Exception as error:  # whatever it is, it needs the folder's name
         raise _unreadable(folder, f"{type(error).__name__}: {error}") from error
     for name, (images, _) in arrays.items():

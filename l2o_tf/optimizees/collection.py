@@ -7,6 +7,7 @@ one (`--optimizee=mlp_relu`); both reach the same function.
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Callable
 
 import gin
@@ -21,6 +22,11 @@ from l2o_tf.optimizees.inception import inception_v1
 from l2o_tf.optimizees.keras_model import KerasModel
 from l2o_tf.optimizees.lasso import Lasso
 from l2o_tf.optimizees.lenet import LeNet
+from l2o_tf.optimizees.metz_tasks import (
+    metz_conv,
+    metz_conv_test,
+    mnist_six_conv,
+)
 from l2o_tf.optimizees.mlp import MLP
 from l2o_tf.optimizees.nas_cell import NASCell
 from l2o_tf.optimizees.plain_conv import PlainConvNet
@@ -284,6 +290,12 @@ def inception_cifar(
     )
 
 
+def _ten_classes_of(
+    data: str, task: Callable[..., Optimizee]
+) -> Callable[[str], Optimizee]:
+    return functools.partial(task, data=data, classes_per_problem=10)
+
+
 def _without_data(kind: type[SyntheticOptimizee]) -> Callable[[str], Optimizee]:
     return lambda split: kind()
 
@@ -306,6 +318,13 @@ OPTIMIZEES: dict[str, Callable[[str], Optimizee]] = {
     "lenet_mnist": lenet_mnist,
     "lenet_cifar": lenet_cifar,
     "inception_cifar": inception_cifar,
+    "metz_conv": metz_conv,
+    "metz_conv_test": metz_conv_test,
+    "metz_conv_cifar100": _ten_classes_of("cifar100", metz_conv),
+    "metz_conv_cifar100_test": _ten_classes_of("cifar100", metz_conv_test),
+    "metz_conv_imagenet32": _ten_classes_of("imagenet32", metz_conv),
+    "metz_conv_imagenet32_test": _ten_classes_of("imagenet32", metz_conv_test),
+    "mnist_six_conv": mnist_six_conv,
     "quadratic": _without_data(Quadratic),
     "simple": _without_data(Simple),
     "square_cos": _without_data(SquareCos),

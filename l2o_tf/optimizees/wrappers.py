@@ -82,6 +82,61 @@ class Rescale(Wrapper):
         return self.optimizee.loss(params / self.scale, constants, batch)
 
 
+@gin.register(module="l2o_tf.optimizees")
+class Clamped(Wrapper):
+    """Cut off what a diverged trajectory loses.
+
+        f'(x) = min(f(x), maximum),    df'/dx = 0 where f(x) > maximum
+
+    An infinite f is cut off too, with a gradient of 0 from
+    `value_and_gradient` (differentiating `loss` itself multiplies the 0 by what
+    is infinite inside). A loss that is not a number stays none, and so does its
+    gradient: a problem that cannot be computed is not one that is badly
+    solved, and who counts such losses must see them.
+
+    Noise of the wrapped problem is left out, as of any wrapper.
+
+    Args:
+        optimizee: the `Optimizee` to clamp.
+        maximum: float. Defaults to 10.
+
+    Raises:
+        ValueError: if `maximum` is not finite, or `optimizee` is something
+            else.
+
+    References:
+        Metz et al., ICML 2019, the authors' program; spec metz.md 2.
+    """
+
+    def __init__(self, optimizee: Optimizee, maximum: float = 10.0) -> None:
+        super().__init__(optimizee)
+        self.maximum = checks.real("maximum", maximum)
+
+    def reset(self, seed: Seed) -> tuple[Vector, Nest]:
+        """Draw the wrapped problem's start and constants."""
+        return self.optimizee.reset(seed)
+
+    def loss(self, params: Vector, constants: Nest, batch: Nest) -> Scalar:
+        """Compute min(f(x), maximum)."""
+        return self._clamped(self.optimizee.loss(params, constants, batch))
+
+    def _clamped(self, loss: Scalar) -> Scalar:
+        # Not tf.minimum, whose NaN is the device's matter.
+        maximum = tf.cast(self.maximum, loss.dtype)
+        return tf.where(loss > maximum, maximum, loss)
+
+    def value_and_gradient(
+        self, params: Vector, constants: Nest, batch: Nest
+    ) -> tuple[Scalar, Vector]:
+        """Compute f' and df'/dx `[N]`, exactly 0 above the maximum."""
+        loss, gradient = self.optimizee.value_and_gradient(
+            params, constants, batch
+        )
+        above = loss > tf.cast(self.maximum, loss.dtype)
+        gradient = tf.where(above, tf.zeros_like(gradient), gradient)
+        return self._clamped(loss), gradient
+
+
 class _FromNormal(Wrapper):
     """A wrapper that starts from Normal(0, 1), wherever the inner one does."""
 

@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-SHAPES = {"mnist": (28, 28, 1), "cifar10": (32, 32, 3)}
+SHAPES = {
+    "mnist": (28, 28, 1),
+    "cifar10": (32, 32, 3),
+    "cifar100": (32, 32, 3),
+    "imagenet_resized/32x32": (32, 32, 3),
+}
+CLASSES = {"cifar100": 100, "imagenet_resized/32x32": 1000}
 
 
 def _feature(python_class, **fields):
@@ -15,7 +21,7 @@ def _feature(python_class, **fields):
     return {"pythonClassName": package + python_class, **fields}
 
 
-def _features(shape):
+def _features(shape, num_classes):
     image = {
         "dtype": "uint8",
         "encodingFormat": "png",
@@ -28,7 +34,7 @@ def _features(shape):
                 "image": _feature("image_feature.Image", image=image),
                 "label": _feature(
                     "class_label_feature.ClassLabel",
-                    classLabel={"numClasses": "10"},
+                    classLabel={"numClasses": str(num_classes)},
                 ),
             }
         },
@@ -58,11 +64,13 @@ def write_prepared(data_dir, name, num_train, num_test, shards=1, shape=None):
 
     Returns its folder.
     """
-    shape = shape or SHAPES[name]
+    shape, num_classes = shape or SHAPES[name], CLASSES.get(name, 10)
     folder = pathlib.Path(data_dir) / name / "3.0.1"
     folder.mkdir(parents=True)
+    name, _, config = name.partition("/")
+    other = "validation" if config else "test"
     splits = []
-    for split, count in (("train", num_train), ("test", num_test)):
+    for split, count in (("train", num_train), (other, num_test)):
         numbers = np.arange(count)
         images = np.broadcast_to(
             (numbers % 251).astype(np.uint8).reshape(-1, 1, 1, 1),
@@ -71,7 +79,7 @@ def write_prepared(data_dir, name, num_train, num_test, shards=1, shape=None):
         parts = np.array_split(numbers, shards)
         for i, part in enumerate(parts):
             file = f"{name}-{split}.tfrecord-{i:05d}-of-{shards:05d}"
-            _write_shard(folder / file, images[part], part % 10)
+            _write_shard(folder / file, images[part], part % num_classes)
         splits.append(
             {
                 "name": split,
@@ -89,7 +97,9 @@ def write_prepared(data_dir, name, num_train, num_test, shards=1, shape=None):
         "splits": splits,
     }
     (folder / "dataset_info.json").write_text(json.dumps(info))
-    (folder / "features.json").write_text(json.dumps(_features(shape)))
+    (folder / "features.json").write_text(
+        json.dumps(_features(shape, num_classes))
+    )
     return folder
 
 

@@ -62,6 +62,43 @@ def test_cifar_validation_stays_in_train(prepare):
     np.testing.assert_array_equal(data["test"], np.arange(50))
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("cifar10", {"disjoint_valid": True}),
+        ("cifar100", {}),
+        ("cifar100", {"disjoint_valid": True}),
+        ("imagenet32", {}),
+    ],
+)
+def test_unseen_validation_is_cut_off_from_train(prepare, name, options):
+    folders = {"imagenet32": "imagenet_resized/32x32"}
+    prepare(folders.get(name, name), num_train=200, num_test=50)
+    dataset = load_images(name, prepare.data_dir, **options)
+    data = first_pixels(dataset)
+    np.testing.assert_array_equal(data["inner_valid"], np.arange(0, 10))
+    np.testing.assert_array_equal(data["meta_valid"], np.arange(10, 20))
+    np.testing.assert_array_equal(data["train"], np.arange(20, 200))
+    np.testing.assert_array_equal(data["test"], np.arange(50))
+    classes = {"cifar10": 10, "cifar100": 100, "imagenet32": 1000}[name]
+    assert dataset.num_classes == classes
+    np.testing.assert_array_equal(
+        dataset.split("train").labels, np.arange(20, 200) % classes
+    )
+
+
+def test_mnist_is_one_object_disjoint_or_not(prepare):
+    prepare("mnist", num_train=24, num_test=5)
+    first = load_images("mnist", prepare.data_dir)
+    assert load_images("mnist", prepare.data_dir, disjoint_valid=True) is first
+
+
+@pytest.mark.parametrize("value", ["yes", 1, None])
+def test_disjoint_valid_is_true_or_false(value):
+    with pytest.raises(ValueError, match=f"Received: disjoint_valid={value!r}"):
+        load_images("cifar10", disjoint_valid=value)
+
+
 def test_cut_is_rounded_down(prepare):
     prepare("mnist", num_train=71, num_test=5)
     data = first_pixels(load_images("mnist", prepare.data_dir))
@@ -96,6 +133,11 @@ def test_labels_stay_with_their_images(prepare):
             "NOT THE FULL CIFAR-10: 48 of 50,000 train and 5 of 10,000 test "
             "images.",
         ),
+        (
+            "cifar100",
+            "NOT THE FULL CIFAR-100: 48 of 50,000 train and 5 of 10,000 test "
+            "images.",
+        ),
     ],
 )
 def test_smaller_prepared_data_carry_a_notice(prepare, name, notice):
@@ -103,7 +145,7 @@ def test_smaller_prepared_data_carry_a_notice(prepare, name, notice):
     dataset = load_images(name, prepare.data_dir)
     assert dataset.notice == notice
     assert dataset.name == name
-    assert dataset.num_classes == 10
+    assert dataset.num_classes == (100 if name == "cifar100" else 10)
 
 
 def test_data_too_small_to_cut_are_refused(prepare):
@@ -154,16 +196,24 @@ def test_offline_mnist_warns_and_asks_once_per_process(
     assert len(warnings) == len(offline) == 1
 
 
-def test_cifar_offline_fails_in_seconds_and_names_the_fix(
-    offline, warnings, tmp_path
+@pytest.mark.parametrize(
+    ("name", "tfds_name"),
+    [
+        ("cifar10", "cifar10"),
+        ("cifar100", "cifar100"),
+        ("imagenet32", "imagenet_resized/32x32"),
+    ],
+)
+def test_others_offline_fail_in_seconds_and_name_the_fix(
+    offline, warnings, tmp_path, name, tfds_name
 ):
     start = time.monotonic()
     with pytest.raises(FileNotFoundError) as caught:
-        load_images("cifar10", str(tmp_path))
+        load_images(name, str(tmp_path))
     assert time.monotonic() - start < 5.0
     text = str(caught.value)
-    assert f"Received: name='cifar10', data_dir='{tmp_path}'." in text
-    assert f"tfds build cifar10 --data_dir={tmp_path}" in text
+    assert f"Received: name={name!r}, data_dir='{tmp_path}'." in text
+    assert f"tfds build {tfds_name} --data_dir={tmp_path}" in text
     assert "--data_dir or TFDS_DATA_DIR" in text
     assert "Name or service not known" in text
     assert warnings == []

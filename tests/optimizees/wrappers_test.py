@@ -25,6 +25,7 @@ from l2o_tf.optimizees.gaussian_quadratics import (
 from l2o_tf.optimizees.mlp import MLP
 from l2o_tf.optimizees.quadratics import Simple
 from l2o_tf.optimizees.wrappers import (
+    Clamped,
     LogObjective,
     NoisyGradients,
     Rescale,
@@ -127,6 +128,7 @@ class Recorder(Optimizee):
 
 
 WRAPPERS = {
+    "clamped": lambda o: Clamped(o, 3.0),
     "rescale": lambda o: Rescale(o, 5.0),
     "log": LogObjective,
     "noisy": lambda o: NoisyGradients(o, 2.0),
@@ -192,6 +194,53 @@ def test_a_rescaled_start_is_the_scaled_inner_one():
     expected, slope = inner.loss_and_gradient(x / 8.0, (), batch)
     np.testing.assert_array_equal(loss, expected)
     np.testing.assert_allclose(gradient, slope / 8.0, rtol=1e-6)
+
+
+# |x|^2 at (3, 4) is 25, its slope (6, 8).
+@pytest.mark.parametrize("maximum", [30.0, 25.0, 24.9, 10, -1.0])
+def test_a_clamped_loss_is_the_smaller_number(maximum):
+    problem = Clamped(IsotropicQuadratic((2,)), maximum)
+
+    def first_order(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = problem.loss(x, (), ())
+        taped = tape.gradient(loss, x)
+        return loss, taped, *problem.loss_and_gradient(x, (), ())
+
+    results = assert_same_everywhere(first_order, np.array([3, 4], "f4"))
+    slope = [6.0, 8.0] if maximum >= 25.0 else [0.0, 0.0]
+    for actual, expected in zip(
+        results, 2 * (min(25.0, maximum), slope), strict=True
+    ):
+        np.testing.assert_array_equal(actual, np.float32(expected))
+
+
+def test_losses_are_clamped_at_10_unless_told():
+    assert Clamped(Simple()).maximum == 10.0
+
+
+def test_a_clamped_start_is_the_inner_one():
+    inner, problem = mlp(), Clamped(mlp())
+    np.testing.assert_array_equal(problem.reset(SEED)[0], inner.reset(SEED)[0])
+    _, constants = Clamped(Recorder()).reset(SEED)
+    np.testing.assert_array_equal(constants, SEED)
+
+
+@pytest.mark.parametrize(
+    ("entry", "loss", "gradient"),
+    [(np.inf, 10.0, 0.0), (np.nan, np.nan, np.nan)],
+)
+def test_an_infinite_loss_is_clamped_and_no_number_stays_none(
+    entry, loss, gradient
+):
+    problem = Clamped(IsotropicQuadratic((2,)))
+    x = np.array([entry, entry], "f4")
+    results = assert_same_everywhere(
+        lambda x: problem.loss_and_gradient(x, (), ()), x
+    )
+    np.testing.assert_array_equal(results[0], np.float32(loss))
+    np.testing.assert_array_equal(results[1], np.full(2, gradient, "f4"))
 
 
 def test_the_logarithm_is_zero_at_a_minimum_of_zero():
@@ -328,7 +377,9 @@ def test_noise_twice_adds_up():
     assert_standard_normal(gradient / 5.0)
 
 
-@pytest.mark.parametrize("name", ["rescale", "log", "sum", "random_scaling"])
+@pytest.mark.parametrize(
+    "name", ["clamped", "rescale", "log", "sum", "random_scaling"]
+)
 def test_the_noise_of_a_wrapped_problem_is_left_out(name):
     noisy = WRAPPERS[name](NoisyGradients(mlp(), 100.0))
     plain = WRAPPERS[name](mlp())
@@ -375,6 +426,12 @@ def test_a_bad_scale_is_refused(scale):
         Rescale(Simple(), scale)
 
 
+@pytest.mark.parametrize("maximum", [math.nan, math.inf, "3", None])
+def test_a_bad_maximum_is_refused(maximum):
+    with pytest.raises(ValueError, match=f"Received: maximum={maximum!r}"):
+        Clamped(Simple(), maximum)
+
+
 @pytest.mark.parametrize("stddev", [-0.1, math.nan, math.inf, "1"])
 def test_a_bad_stddev_is_refused(stddev):
     with pytest.raises(ValueError, match=f"Received: stddev={stddev!r}"):
@@ -388,7 +445,9 @@ def test_a_bad_probability_is_refused(probability):
         SparseGradients(Simple(), probability)
 
 
-@pytest.mark.parametrize("name", ["rescale", "log", "noisy", "sparse"])
+@pytest.mark.parametrize(
+    "name", ["clamped", "rescale", "log", "noisy", "sparse"]
+)
 @pytest.mark.parametrize("inner", [3, Simple])
 def test_an_optimizee_of_another_kind_is_refused(name, inner):
     with pytest.raises(ValueError, match="Received: optimizee=") as caught:
