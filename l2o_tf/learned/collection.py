@@ -7,6 +7,7 @@ from l2o_tf.learned.dm import DMLSTM
 from l2o_tf.learned.hierarchical import HierarchicalRNN
 from l2o_tf.learned.learnable_sgd import LearnableSGD
 from l2o_tf.learned.learning_rate_schedule import LearningRateSchedule
+from l2o_tf.learned.mlp import MetzMLP
 from l2o_tf.learned.rnnprop import RNNprop
 from l2o_tf.learned.simple import SimpleOptimizer
 from l2o_tf.learned.trainable_adam import TrainableAdam
@@ -26,6 +27,7 @@ LEARNED_CELLS: dict[str, type[OptimizerCell]] = {
     "TrainableAdam": TrainableAdam,
     "CoordinatewiseRNN": CoordinatewiseRNN,
     "SimpleOptimizer": SimpleOptimizer,
+    "MetzMLP": MetzMLP,
 }
 
 ANALYTICAL_CELLS: dict[str, type[OptimizerCell]] = {

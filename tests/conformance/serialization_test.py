@@ -5,6 +5,7 @@ import json
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from conformance.registry import CELLS, each
 from support.cells import make_inputs, vector_layout
 
@@ -45,7 +46,9 @@ def test_a_copy_has_the_same_configuration(entry, copy):
 def test_a_copy_makes_the_same_update(entry, copy):
     cell = entry.build()
     twin = copy(cell)
-    inputs = make_inputs(np.array([0.5, -2.0, 1e-4], "f4"))
+    gradient = np.array([0.5, -2.0, 1e-4], "f4")
+    params = tf.constant(gradient) if cell.reads_params else ()
+    inputs = make_inputs(gradient, params=params)
     layout = vector_layout(3)
     expected, _ = cell.call(inputs, cell.get_initial_state(layout))
     update, _ = twin.call(inputs, twin.get_initial_state(layout))
