@@ -20,10 +20,13 @@ class EpisodeContext(NamedTuple):
         episode: int32 scalar, episodes trained before this one.
         memory: the learned optimizer's state where the last training or
             validation run ended; `()` where nobody asks for it.
+        population: the carry where the last episode ended; `()` unless the
+            estimator `continues`.
     """
 
     episode: Scalar
     memory: Nest
+    population: Nest = ()
 
 
 class Estimate(NamedTuple):
@@ -33,11 +36,14 @@ class Estimate(NamedTuple):
         meta_gradient: float `[M]`, one number per meta-parameter.
         meta_loss: float scalar, of this window.
         last_loss: float scalar, f at the window's end, on its own minibatch.
+        details: a NamedTuple of scalars that the estimator has to tell
+            besides, or `()`.
     """
 
     meta_gradient: Vector
     meta_loss: Scalar
     last_loss: Scalar
+    details: Nest = ()
 
 
 class MetaGradientEstimator(abc.ABC):
@@ -48,10 +54,17 @@ class MetaGradientEstimator(abc.ABC):
             differ.
         keep_memory: bool, whether an episode begins with the memory of the last
             run.
+        continues: bool, whether an episode begins with the carry of the last
+            one, `EpisodeContext.population`.
     """
 
     unroll_length: int
     keep_memory: bool = False
+
+    @property
+    def continues(self) -> bool:
+        """Return False: episodes begin with a reset."""
+        return False
 
     def start(
         self,
@@ -78,6 +91,10 @@ class MetaGradientEstimator(abc.ABC):
     def memory(self, carry: Carry) -> Nest:
         """Return the learned optimizer's state in a carry of this kind."""
         return carry.states
+
+    def no_details(self) -> Nest:
+        """Return zeros in the place of `Estimate.details`."""
+        return ()
 
     @abc.abstractmethod
     def estimate(

@@ -3,7 +3,7 @@
 Two ways to the same number. The adjoint differentiates the cell alone (see
 unroll/adjoint.py; first order only; memory of a window: U (state + gradient));
 the tape differentiates everything that was computed, the optimizee's gradients
-too if asked (memory: all activations of U steps).
+too if asked (memory: all activations of U steps, or of one segment of them).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from l2o_tf.estimators.base import (
     MetaGradientEstimator,
     check_memory,
 )
+from l2o_tf.estimators.measured import OBJECTIVES, Measured
 from l2o_tf.optimizees.base import Optimizee
 from l2o_tf.optimizers.base import OptimizerCell, OptimizerInputs
 from l2o_tf.unroll.adjoint import (
@@ -29,12 +30,12 @@ from l2o_tf.unroll.adjoint import (
 from l2o_tf.unroll.carry import (
     Carry,
     batch_seed,
-    boundary_seed,
     first_carry,
     objective_seed,
 )
 from l2o_tf.unroll.engine import Step, unroll
 from l2o_tf.unroll.meta_losses import MetaLoss, SumOfLosses
+from l2o_tf.unroll.recompute import Recomputed, Segments
 
 
 @gin.register(module="l2o_tf.estimators")
@@ -62,14 +63,21 @@ class TruncatedBackpropagation(MetaGradientEstimator):
         objective: where f is measured. "minibatch": where its gradient was
             taken. "window": on what `Optimizee.sample_objective` draws, once
             per window, at the cost of a second gradient per step (spec
-            l2o_scale.md 1.2). Defaults to "minibatch".
+            l2o_scale.md 1.2). "step": likewise, drawn afresh for every step
+            (spec metz.md 2). Defaults to "minibatch".
         keep_memory: bool, whether an episode begins with the memory of the last
             run in `EpisodeContext`, a constant, in place of the first state.
             Defaults to False.
+        segment_length: int, inner steps that the tape keeps at once: the
+            backward pass runs the window again, so many steps at a time (see
+            unroll/recompute.py). For windows whose tape would not fit; the
+            square root of `unroll_length` needs the least memory. Defaults to
+            None, the whole window.
 
     Raises:
         ValueError: if an argument is out of range, the meta-loss asks for
-            another window, or the adjoint is asked for second derivatives.
+            another window, or the adjoint is asked for second derivatives or
+            for segments.
 
     References:
         Andrychowicz et al. 2016, section 2.1; Chen et al. 2020, section 3.
@@ -83,6 +91,7 @@ class TruncatedBackpropagation(MetaGradientEstimator):
         backward: str | None = None,
         objective: str = "minibatch",
         keep_memory: bool = False,
+        segment_length: int | None = None,
     ) -> None:
         self.unroll_length = checks.positive_int("unroll_length", unroll_length)
         self.meta_loss = SumOfLosses() if meta_loss is None else meta_loss
@@ -95,11 +104,13 @@ class TruncatedBackpropagation(MetaGradientEstimator):
         self.second_derivatives = checks.boolean(
             "second_derivatives", second_derivatives
         )
-        self.objective = checks.one_of(
-            "objective", objective, ("minibatch", "window")
-        )
+        self.objective = checks.one_of("objective", objective, OBJECTIVES)
         self.keep_memory = checks.boolean("keep_memory", keep_memory)
-        default = "tape" if second_derivatives else "adjoint"
+        self.segment_length = segment_length
+        if segment_length is not None:
+            checks.positive_int("segment_length", segment_length)
+        taped = second_derivatives or segment_length is not None
+        default = "tape" if taped else "adjoint"
         self.backward = checks.one_of(
             "backward", backward or default, ("adjoint", "tape")
         )
@@ -107,6 +118,12 @@ class TruncatedBackpropagation(MetaGradientEstimator):
             raise ValueError(
                 "The adjoint holds the optimizee's gradients constant, so it "
                 "has no second derivatives. Received: second_derivatives=True, "
+                "backward='adjoint'. Use backward='tape'."
+            )
+        if segment_length is not None and self.backward == "adjoint":
+            raise ValueError(
+                "The adjoint keeps inputs and states alone and has no "
+                f"segments. Received: segment_length={segment_length}, "
                 "backward='adjoint'. Use backward='tape'."
             )
 
@@ -125,7 +142,7 @@ class TruncatedBackpropagation(MetaGradientEstimator):
                 "The gradients an optimizer is shown are not those of the loss "
                 "(the problem adds noise to them, or the optimizer looks "
                 "ahead), so the loss must be measured apart. Received: "
-                "objective='minibatch'. Use objective='window'."
+                "objective='minibatch'. Use objective='window' or 'step'."
             )
         carry = super().start(cell, optimizee, seed, context, meta_params)
         if self.keep_memory:
@@ -145,14 +162,69 @@ class TruncatedBackpropagation(MetaGradientEstimator):
         """Run one window; see the class and `MetaGradientEstimator`."""
         # The window's start is data: nothing flows back across the boundary.
         carry = tf.nest.map_structure(tf.stop_gradient, carry)
-        run = self._adjoint if self.backward == "adjoint" else self._tape
+        if self.backward == "adjoint":
+            run = self._adjoint
+        else:
+            run = self._tape if self.segment_length is None else self._segments
         return run(cell, optimizee, meta_params, carry, length)
 
-    def _apart(self, optimizee: Optimizee, carry: Carry) -> Nest | None:
-        """Draw what a window is measured on, None for its minibatches."""
-        if self.objective == "minibatch":
-            return None
-        return optimizee.sample_objective(objective_seed(carry))
+    def measure(
+        self,
+        cell: OptimizerCell,
+        optimizee: Optimizee,
+        meta_params: Vector,
+        carry: Carry,
+        length: Scalar | None = None,
+    ) -> tuple[Estimate, Carry]:
+        """Run one window without differentiating it.
+
+        The losses, the minibatches and the carry are those of `estimate`.
+
+        Returns:
+            `(Estimate, carry)`, with `()` for the meta-gradient.
+        """
+        losses, last, end = self._losses(
+            cell,
+            optimizee,
+            cell.meta_layout.split(meta_params),
+            carry,
+            length,
+            self._measured(optimizee, carry),
+        )
+        meta_loss = self.meta_loss(
+            _append(losses, last, length),
+            self._initial_loss(optimizee, carry),
+            length,
+            carry.step,
+        )
+        return Estimate((), meta_loss, last), end
+
+    def _losses(
+        self,
+        cell: OptimizerCell,
+        optimizee: Optimizee,
+        weights: tuple[tf.Tensor, ...],
+        carry: Carry,
+        length: Scalar | None,
+        measured: Measured,
+    ) -> tuple[tf.Tensor, Scalar, Carry]:
+        """Return f before each step `[U]`, f at the end, and the end."""
+        carry, losses = unroll(
+            cell,
+            optimizee,
+            carry,
+            self.unroll_length if length is None else length,
+            meta_params=weights,
+            second_derivatives=self.second_derivatives,
+            collect=measured.loss,
+            capacity=self.unroll_length,
+        )
+        seen = tf.identity if self.meta_loss.needs_last else tf.stop_gradient
+        end = carry._replace(params=seen(carry.params))
+        return losses, optimizee.loss(*measured.end(end)), carry
+
+    def _measured(self, optimizee: Optimizee, carry: Carry) -> Measured:
+        return Measured.of(self.objective, optimizee, carry)
 
     def _initial_loss(
         self, optimizee: Optimizee, carry: Carry
@@ -161,20 +233,21 @@ class TruncatedBackpropagation(MetaGradientEstimator):
         if not self.meta_loss.needs_initial:
             return None
         first = first_carry(optimizee, carry)
-        batch = self._apart(optimizee, first)
-        if batch is None:
+        if self.objective == "minibatch":
             batch = optimizee.sample(batch_seed(first))
+        else:
+            batch = optimizee.sample_objective(objective_seed(first))
         return optimizee.loss(first.params, first.constants, batch)
 
     def _last(
-        self, optimizee: Optimizee, carry: Carry, apart: Nest | None
+        self, optimizee: Optimizee, carry: Carry, measured: Measured
     ) -> tuple[Scalar, Vector | None]:
         """Compute f at the window's end, and its gradient if it is needed.
 
         Where the meta-loss does not look at it, it must not spoil the
         meta-gradient either: 0 times infinity is not a number.
         """
-        point = carry.params, carry.constants, _end(optimizee, carry, apart)
+        point = measured.end(carry)
         if self.meta_loss.needs_last:
             return optimizee.value_and_gradient(*point)
         return optimizee.loss(*point), None
@@ -188,15 +261,10 @@ class TruncatedBackpropagation(MetaGradientEstimator):
         length: Scalar | None,
     ) -> tuple[Estimate, Carry]:
         weights = cell.meta_layout.split(meta_params)
-        apart = self._apart(optimizee, carry)
+        measured = self._measured(optimizee, carry)
 
         def collect(step: Step) -> Nest:
-            seen = step.loss, ()
-            if apart is not None:
-                seen = optimizee.value_and_gradient(
-                    step.params, step.constants, apart
-                )
-            return *seen, step.inputs, step.states
+            return *measured.loss_and_slope(step), step.inputs, step.states
 
         start, steps = carry, self.unroll_length if length is None else length
         carry, (losses, gradients, inputs, states) = unroll(
@@ -208,7 +276,7 @@ class TruncatedBackpropagation(MetaGradientEstimator):
             collect=collect,
             capacity=self.unroll_length,
         )
-        last, last_slope = self._last(optimizee, carry, apart)
+        last, last_slope = self._last(optimizee, carry, measured)
         meta_loss, w = self.meta_loss.value_and_weights(
             _append(losses, last, length),
             self._initial_loss(optimizee, start),
@@ -220,7 +288,8 @@ class TruncatedBackpropagation(MetaGradientEstimator):
             t: Scalar, inputs: OptimizerInputs, update: Vector, later: Vector
         ) -> tuple[Vector, Vector]:
             del update
-            g = inputs.gradient if apart is None else gradients[t]
+            apart = self.objective != "minibatch"
+            g = gradients[t] if apart else inputs.gradient
             # (1) of unroll/adjoint.py: `later` is the sum over s > t.
             return later, later + w[t] * g
 
@@ -236,13 +305,27 @@ class TruncatedBackpropagation(MetaGradientEstimator):
             cotangent,
             later,
         )
+        gradient = self._with_start(
+            cell, optimizee, weights, start, gradient, d_states
+        )
+        return Estimate(gradient, meta_loss, last), carry
+
+    def _with_start(
+        self,
+        cell: OptimizerCell,
+        optimizee: Optimizee,
+        weights: tuple[tf.Tensor, ...],
+        start: Carry,
+        gradient: tuple[tf.Tensor, ...],
+        d_states: list[tf.Tensor],
+    ) -> Vector:
+        """Add what comes by way of the first state; return it flat."""
         if not self.keep_memory:
             initial = initial_state_gradient(
                 cell, optimizee, weights, start, d_states
             )
             gradient = tf.nest.map_structure(tf.add, gradient, initial)
-        flat = cell.meta_layout.flatten(gradient)
-        return Estimate(flat, meta_loss, last), carry
+        return cell.meta_layout.flatten(gradient)
 
     def _tape(
         self,
@@ -253,35 +336,14 @@ class TruncatedBackpropagation(MetaGradientEstimator):
         length: Scalar | None,
     ) -> tuple[Estimate, Carry]:
         initial_loss = self._initial_loss(optimizee, carry)
-        apart, begin = self._apart(optimizee, carry), carry.step
-
-        def loss(step: Step) -> Scalar:
-            if apart is None:
-                return step.loss
-            return optimizee.loss(step.params, step.constants, apart)
-
+        measured, begin = self._measured(optimizee, carry), carry.step
         with tf.GradientTape() as tape:
             tape.watch(meta_params)
             weights = cell.meta_layout.split(meta_params)
             if not self.keep_memory:
                 carry = with_initial_gradient(cell, optimizee, weights, carry)
-            carry, losses = unroll(
-                cell,
-                optimizee,
-                carry,
-                self.unroll_length if length is None else length,
-                meta_params=weights,
-                second_derivatives=self.second_derivatives,
-                collect=loss,
-                capacity=self.unroll_length,
-            )
-            seen = (
-                tf.identity if self.meta_loss.needs_last else tf.stop_gradient
-            )
-            last = optimizee.loss(
-                seen(carry.params),
-                carry.constants,
-                _end(optimizee, carry, apart),
+            losses, last, carry = self._losses(
+                cell, optimizee, weights, carry, length, measured
             )
             meta_loss = self.meta_loss(
                 _append(losses, last, length), initial_loss, length, begin
@@ -294,12 +356,46 @@ class TruncatedBackpropagation(MetaGradientEstimator):
         carry = tf.nest.map_structure(tf.stop_gradient, carry)
         return Estimate(gradient, meta_loss, last), carry
 
-
-def _end(optimizee: Optimizee, carry: Carry, apart: Nest | None) -> Nest:
-    """Return what f at a window's end is measured on."""
-    if apart is None:
-        return optimizee.sample(boundary_seed(carry))
-    return apart
+    def _segments(
+        self,
+        cell: OptimizerCell,
+        optimizee: Optimizee,
+        meta_params: Vector,
+        carry: Carry,
+        length: Scalar | None,
+    ) -> tuple[Estimate, Carry]:
+        weights = cell.meta_layout.split(meta_params)
+        measured, start = self._measured(optimizee, carry), carry
+        segments = Segments.of(self.segment_length, length, self.unroll_length)
+        window = Recomputed(
+            cell,
+            optimizee,
+            weights,
+            measured.loss,
+            segments,
+            self.second_derivatives,
+        )
+        carry, losses, starts = window.forward(carry)
+        last, last_slope = self._last(optimizee, carry, measured)
+        meta_loss, w = self.meta_loss.value_and_weights(
+            _append(losses[: self.unroll_length], last, length),
+            self._initial_loss(optimizee, start),
+            length,
+            start.step,
+        )
+        d_params = tf.zeros_like(carry.params)
+        if last_slope is not None:
+            d_params = w[segments.length] * last_slope
+        before_end = tf.range(self.unroll_length) < segments.length
+        slopes = tf.where(before_end, w[:-1], tf.zeros_like(w[:-1]))
+        beyond = losses.shape[0] - self.unroll_length
+        gradient, d_states = window.backward(
+            start, starts, tf.pad(slopes, [[0, beyond]]), d_params
+        )
+        gradient = self._with_start(
+            cell, optimizee, weights, start, gradient, d_states
+        )
+        return Estimate(gradient, meta_loss, last), carry
 
 
 def _append(

@@ -42,6 +42,7 @@ class EpisodeReport(NamedTuple):
             where the meta-optimizer repairs gradients.
         fall: where the episode may end early, a `Fall`: how far its average
             loss fell; `()` elsewhere.
+        details: the sum over windows of the estimator's `Estimate.details`.
     """
 
     mean_loss: Scalar
@@ -49,6 +50,7 @@ class EpisodeReport(NamedTuple):
     gradient_norm: Scalar
     skipped: Scalar
     fall: Nest = ()
+    details: Nest = ()
 
     def made(self, windows: tuple[int, ...]) -> tuple[int, ...]:
         """Return those of an episode's windows that were made.
@@ -133,8 +135,8 @@ def train_episode(
         ending: what ends the episode before its last window, or None.
 
     Returns:
-        `(state, EpisodeReport, memory)`; the learned optimizer's own state
-        where the episode ends.
+        `(state, EpisodeReport, carry)`; the estimator's carry where the episode
+        ends.
     """
     if context is None:
         context = EpisodeContext(tf.constant(0), ())
@@ -159,6 +161,9 @@ def train_episode(
             fall=ending.observe(optimizee, carry, report.fall)
             if ending
             else (),
+            details=tf.nest.map_structure(
+                tf.add, report.details, estimate.details
+            ),
         )
         return i + 1, state, carry, report
 
@@ -179,7 +184,14 @@ def train_episode(
             tf.constant(0),
             state,
             carry,
-            EpisodeReport(zero, zero, zero, tf.constant(0), fall),
+            EpisodeReport(
+                zero,
+                zero,
+                zero,
+                tf.constant(0),
+                fall,
+                estimator.no_details(),
+            ),
         ),
     )
     # One that is over before its first window has no mean: 0, not 0 / 0.
@@ -188,4 +200,4 @@ def train_episode(
         mean_loss=report.mean_loss / count,
         gradient_norm=report.gradient_norm / count,
     )
-    return state, report, estimator.memory(carry)
+    return state, report, carry

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from l2o_tf.core import checks
+from l2o_tf.estimators.pairs import PairedEstimator, PopulationReport
 from l2o_tf.learned.weights import save_weights
 from l2o_tf.meta_training.episode import EpisodeReport
 from l2o_tf.meta_training.hyperparameters import hyperparameters
@@ -53,6 +54,15 @@ FALL_TABLES = {
         "ended",
     )
 }
+# Apart, because only populations of pairs have them.
+POPULATION_TABLES = {
+    "population": (
+        "episode",
+        "dropped_pairs",
+        "log10_score_variance",
+        "log10_pathwise_variance",
+    )
+}
 # Apart, because it is the one table that two equal runs do not share; after
 # those of the episodes, as `RunView` asks.
 TIMING_TABLES = {"timing": ("episode", "seconds", "inner_steps_per_second")}
@@ -65,6 +75,8 @@ def _tables(trainer: Trainer, histograms: bool) -> dict[str, tuple[str, ...]]:
         tables |= IMITATION_TABLES
     if trainer.ending is not None:
         tables |= FALL_TABLES
+    if isinstance(trainer.estimator, PairedEstimator):
+        tables |= POPULATION_TABLES
     tables |= TIMING_TABLES
     if histograms:
         tables |= HISTOGRAM_TABLES
@@ -236,6 +248,8 @@ class Run:
         )
         if self.trainer.ending is not None:
             self._write_fall(self.trainer.ending, report.fall, horizon, bar)
+        if isinstance(self.trainer.estimator, PairedEstimator):
+            self._write_population(report.details, len(windows))
         if self.histogram_period:
             self._write_histograms()
         bar.update(1, stage=stage.stage, horizon=horizon, loss=report.last_loss)
@@ -310,6 +324,16 @@ class Run:
             f"minibatches, average training loss {fall.first:.4g} -> "
             f"{fall.last:.4g}."
         )
+
+    def _write_population(self, found: PopulationReport, windows: int) -> None:
+        """Write what the pairs differed by, on average over the windows."""
+        row = {
+            "episode": self.state.episode,
+            "dropped_pairs": found.dropped,
+            "log10_score_variance": found.score_variance / windows,
+            "log10_pathwise_variance": found.pathwise_variance / windows,
+        }
+        self.metrics.write("population", row)
 
     def _validation(self, bar: ProgressBar, stop: GracefulStop) -> bool:
         """Run the validation that is due; False if it was abandoned."""

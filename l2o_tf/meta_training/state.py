@@ -43,8 +43,8 @@ class TrainingState:
 
     With the configuration it determines the rest of the run, bit for bit:
     episodes start from a reset, so no carry outlives a transition but the
-    `memory`, and every random number comes from the run's seed and the
-    counters here.
+    `memory` and the `population`, and every random number comes from the run's
+    seed and the counters here, and there.
 
     A trajectory source is a number: 0 for the learned optimizer's own
     trajectories, i + 1 for teacher i. All sources share the weights, each has
@@ -57,6 +57,8 @@ class TrainingState:
         memory: the learned optimizer's state after the last ordinary episode
             or validation run, or imitation episode where the ordinary ones
             begin with it; `()` where no source asks for it.
+        population: the carry where the last episode ended, which the next
+            one begins with; `()` unless the estimator `continues`.
         best: float `[M]`, the weights of the latest improvement.
         best_slots: the slots of that moment, of source 0 and of the others;
             `()` where they are not to be restored.
@@ -77,6 +79,7 @@ class TrainingState:
     schedule: ScheduleState
     others: tuple[SourceSlots, ...] = ()
     memory: Nest = ()
+    population: Nest = ()
     best_slots: Nest = ()
     window_best: WindowBest = dataclasses.field(default_factory=WindowBest)
     phase: Phase = Phase.EPISODE
@@ -129,6 +132,7 @@ class TrainingState:
             self.others,
             self.memory,
             self.best_slots,
+            self.population,
         )
 
     def replace(self, **changes: Any) -> TrainingState:
@@ -170,12 +174,14 @@ class TrainingState:
         if received != expected:
             raise ValueError(
                 "The checkpoint was written by another learned optimizer, "
-                "meta-optimizer or set of teachers. "
+                "meta-optimizer, population or set of teachers. "
                 f"Expected: {expected}. Received: {received}."
             )
-        meta, best, others, memory, best_slots = tf.nest.pack_sequence_as(
-            self._tensors,
-            [tf.constant(arrays[key]) for key in sorted(arrays)],
+        meta, best, others, memory, best_slots, population = (
+            tf.nest.pack_sequence_as(
+                self._tensors,
+                [tf.constant(arrays[key]) for key in sorted(arrays)],
+            )
         )
         fields = dict(metadata)
         fields["schedule"] = ScheduleState(**fields["schedule"])
@@ -188,5 +194,6 @@ class TrainingState:
             others=others,
             memory=memory,
             best_slots=best_slots,
+            population=population,
             **fields,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import gin
 import tensorflow as tf
@@ -23,9 +23,11 @@ from l2o_tf.meta_training.episode import (
     train_episode,
 )
 from l2o_tf.meta_training.failures import check_ended, check_updated
+from l2o_tf.meta_training.population import check_population
 from l2o_tf.meta_training.probe import Probe
 from l2o_tf.meta_training.problems import Problems
 from l2o_tf.meta_training.state import Phase, SourceSlots, TrainingState
+from l2o_tf.meta_training.validation import Validation
 from l2o_tf.meta_training.windows import check_windows
 from l2o_tf.optimizees.base import Optimizee, join_notices
 from l2o_tf.optimizees.ensemble import Ensemble
@@ -35,31 +37,9 @@ from l2o_tf.techniques.imitation import Imitation
 from l2o_tf.unroll.rollout import final_loss_and_states
 from l2o_tf.unroll.schedules import HorizonSchedule, ScheduleState, Verdict
 
-_TRAIN, _VALID, _SOURCE, _PROBLEM, _LENGTHS, _MEMORY, _PROBE = range(7)
-
-
-class Validation(NamedTuple):
-    """What one validation found.
-
-    Attributes:
-        kind: "validation", or "baseline" at the start of a stage.
-        episode: int, episodes trained before it.
-        stage: int.
-        horizon: int, inner steps of each run.
-        cost: float, the sum over runs of the loss after the last step.
-        mean_loss: float, cost / runs.
-        best: float, the stage's best cost after this validation.
-        verdict: str, what the schedule said.
-    """
-
-    kind: str
-    episode: int
-    stage: int
-    horizon: int
-    cost: float
-    mean_loss: float
-    best: float
-    verdict: str
+_TRAIN, _VALID, _SOURCE, _PROBLEM, _LENGTHS, _MEMORY, _PROBE, _POPULATION = (
+    range(8)
+)
 
 
 @gin.register(module="l2o_tf.meta_training")
@@ -78,7 +58,8 @@ class Trainer:
     state at the end of a run is carried to the next that begins with it: of
     ordinary episodes and validation runs, one after the other, and of
     imitation episodes too if the estimator keeps it (spec l2o_scale.md 1.5). A
-    state that is not finite is not carried.
+    state that is not finite is not carried. Where the estimator `continues`, an
+    episode begins where the last one ended: it is then so many meta-updates.
 
     Args:
         cell: the learned optimizer.
@@ -189,6 +170,7 @@ class Trainer:
         )
         if self._keeps_memory:
             self.problems.check_one_size(self.validation_optimizee)
+        check_population(estimator, self.problems, imitation, ending)
         self._shares_slots = imitation is not None and imitation.shares_slots
         self._initial = self._initial_state(
             0 if self._shares_slots else len(teachers)
@@ -211,6 +193,15 @@ class Trainer:
             others=num_teachers * (SourceSlots(meta.slots, meta.step),),
             memory=memory,
         )
+        if self.estimator.continues:
+            population = self.estimator.start(
+                self.cell,
+                self.problems.member(0),
+                seeds.fold_in(self._seed, _POPULATION),
+                EpisodeContext(tf.constant(0), ()),
+                meta.meta_params,
+            )
+            state = state.replace(population=population)
         return state.replace(best_slots=self._slots(state))
 
     def _slots(self, state: TrainingState) -> Nest:
@@ -256,8 +247,8 @@ class Trainer:
         num_windows: tf.Tensor,
         context: EpisodeContext,
         lengths: tf.Tensor | None,
-    ) -> tuple[MetaState, EpisodeReport, Nest]:
-        state, report, memory = train_episode(
+    ) -> tuple[MetaState, EpisodeReport, Nest, Nest]:
+        state, report, carry = train_episode(
             self.cell,
             optimizee,
             estimator,
@@ -269,7 +260,12 @@ class Trainer:
             lengths,
             self.ending,
         )
-        return state, report, memory if self._keeps_memory else ()
+        return (
+            state,
+            report,
+            estimator.memory(carry) if self._keeps_memory else (),
+            carry if estimator.continues else (),
+        )
 
     def _episode(self, source: int, problem: int) -> Callable[..., Any]:
         """Return the compiled episode of a source on a problem."""
@@ -332,7 +328,9 @@ class Trainer:
     def windows(self, state: TrainingState) -> tuple[int, ...]:
         """Return the inner steps of each window of the next episode."""
         seed = seeds.fold_in(seeds.fold_in(self._seed, _LENGTHS), state.episode)
-        drawn = self.schedule.window_lengths(state.schedule, seed)
+        drawn = self.schedule.window_lengths(
+            state.schedule, seed, int(state.meta.step)
+        )
         if drawn is not None:
             return drawn
         unroll_length = self.estimator.unroll_length
@@ -363,11 +361,13 @@ class Trainer:
         source, windows = self._source(state), self.windows(state)
         slots = 0 if self._shares_slots else source
         episode = self._episode(source, self._problem(state))
-        meta, report, memory = episode(
+        meta, report, memory, population = episode(
             state.meta_of(slots),
             seed,
             tf.constant(len(windows), tf.int32),
-            EpisodeContext(tf.constant(state.episode), state.memory),
+            EpisodeContext(
+                tf.constant(state.episode), state.memory, state.population
+            ),
             self._lengths(windows),
         )
         report = tf.nest.map_structure(lambda t: t.numpy().item(), report)
@@ -381,6 +381,7 @@ class Trainer:
             memory=_finite_or(memory, state.memory)
             if remembers
             else state.memory,
+            population=population,
             imitated=state.imitated + (source > 0),
             episode=state.episode + 1,
             skipped=state.skipped + report.skipped,

@@ -96,9 +96,15 @@ def choice_seed(carry: Carry) -> Seed:
     return seeds.fold_in(carry.seed, _CHOICE)
 
 
-def objective_seed(carry: Carry) -> Seed:
-    """Return the seed of what a window that begins here is measured on."""
-    return seeds.fold_in(seeds.fold_in(carry.seed, _OBJECTIVE), carry.step)
+def objective_seed(carry: Carry, step: Scalar | None = None) -> Seed:
+    """Return the seed of what is measured apart from a step on.
+
+    Args:
+        carry: of the episode.
+        step: int32 scalar, updates made before it; None for the carry's.
+    """
+    step = carry.step if step is None else step
+    return seeds.fold_in(seeds.fold_in(carry.seed, _OBJECTIVE), step)
 
 
 def ending_seed(carry: Carry) -> Seed:

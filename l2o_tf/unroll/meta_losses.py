@@ -86,6 +86,29 @@ class SumOfLosses(MetaLoss):
 
 
 @gin.register(module="l2o_tf.unroll")
+class MeanAfterUpdates(MetaLoss):
+    """Average what the updates led to: (f(x_1) + ... + f(x_U)) / U.
+
+    f(x_0), which no update of the window has touched, is left out.
+
+    References:
+        Metz et al., ICML 2019, section 2.1; spec metz.md 2.
+    """
+
+    def __call__(
+        self,
+        losses: tf.Tensor,
+        initial: Scalar | None = None,
+        length: Scalar | None = None,
+        step: Scalar | None = None,
+    ) -> Scalar:
+        """Compute the mean."""
+        del initial, step
+        count = losses.shape[0] - 1 if length is None else length
+        return tf.reduce_sum(losses[1:]) / tf.cast(count, losses.dtype)
+
+
+@gin.register(module="l2o_tf.unroll")
 class LogRatio(MetaLoss):
     """Average the logarithm of the loss relative to the episode's start.
 

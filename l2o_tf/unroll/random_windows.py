@@ -83,9 +83,9 @@ class RandomWindows(FixedHorizon):
         self.most_windows = num_windows.maximum
 
     def window_lengths(
-        self, state: ScheduleState, seed: Seed
+        self, state: ScheduleState, seed: Seed, updates: int = 0
     ) -> tuple[int, ...]:
         """Draw the lengths of one episode's windows."""
-        del state
+        del state, updates
         (count,) = self.num_windows.draw(seeds.fold_in(seed, 0), 1)
         return self.unroll_length.draw(seeds.fold_in(seed, 1), count)

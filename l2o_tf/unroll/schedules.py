@@ -63,15 +63,20 @@ class HorizonSchedule(abc.ABC):
     most_windows: int | None = None
 
     def window_lengths(
-        self, state: ScheduleState, seed: Seed
+        self, state: ScheduleState, seed: Seed, updates: int = 0
     ) -> tuple[int, ...] | None:
         """Draw the windows of a training episode.
+
+        Args:
+            state: where the schedule stands.
+            seed: int32 `[2]`, of the episode.
+            updates: meta-updates applied so far.
 
         Returns:
             The inner steps of each; None: all are the estimator's, and fill
             the horizon.
         """
-        del state, seed
+        del state, seed, updates
         return None
 
     @abc.abstractmethod

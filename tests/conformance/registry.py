@@ -7,6 +7,7 @@ or weights, so that XLA compiles it within a second.
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 import keras
@@ -18,12 +19,19 @@ from l2o_tf.datasets import tabular
 from l2o_tf.datasets.synthetic import synthetic_images
 from l2o_tf.estimators.base import EpisodeContext
 from l2o_tf.estimators.imitation import ImitationGradient
+from l2o_tf.estimators.smoothed import (
+    EvolutionStrategies,
+    MergedGradient,
+    PersistentEvolutionStrategies,
+    Reparameterization,
+)
 from l2o_tf.estimators.tbptt import TruncatedBackpropagation
 from l2o_tf.learned.coordinatewise_rnn import CoordinatewiseRNN
 from l2o_tf.learned.dm import DMLSTM
 from l2o_tf.learned.hierarchical import HierarchicalRNN
 from l2o_tf.learned.learnable_sgd import LearnableSGD
 from l2o_tf.learned.learning_rate_schedule import LearningRateSchedule
+from l2o_tf.learned.mlp import MetzMLP
 from l2o_tf.learned.rnnprop import RNNprop
 from l2o_tf.learned.simple import SimpleOptimizer
 from l2o_tf.learned.trainable_adam import TrainableAdam
@@ -48,14 +56,17 @@ from l2o_tf.optimizees.matmul_algorithm import MatMulAlgorithm
 from l2o_tf.optimizees.min_max_well import MinMaxWell
 from l2o_tf.optimizees.mlp import MLP
 from l2o_tf.optimizees.nas_cell import NASCell
+from l2o_tf.optimizees.outer_objective import OuterObjective
 from l2o_tf.optimizees.outward_snake import OutwardSnake
 from l2o_tf.optimizees.plain_conv import PlainConvNet
+from l2o_tf.optimizees.pooled_conv import PooledConvNet
 from l2o_tf.optimizees.quadratics import Quadratic, Simple
 from l2o_tf.optimizees.rastrigin import Rastrigin
 from l2o_tf.optimizees.row_quadratics import (
     ProjectionQuadratic,
     SumOfQuadratics,
 )
+from l2o_tf.optimizees.sampled_classes import SampledClasses
 from l2o_tf.optimizees.softmax_regression import (
     SoftmaxRegression,
     SparseSoftmaxRegression,
@@ -63,6 +74,7 @@ from l2o_tf.optimizees.softmax_regression import (
 from l2o_tf.optimizees.square_cos import SquareCos
 from l2o_tf.optimizees.vgg import VGG16
 from l2o_tf.optimizees.wrappers import (
+    Clamped,
     LogObjective,
     NoisyGradients,
     Rescale,
@@ -75,6 +87,7 @@ from l2o_tf.optimizers.momentum import Momentum
 from l2o_tf.optimizers.repaired import RepairedGradients
 from l2o_tf.optimizers.rmsprop import RMSProp
 from l2o_tf.optimizers.sgd import SGD
+from l2o_tf.studies.two_minima import TwoMinima
 from l2o_tf.techniques.mixture import StepwiseMixture
 from l2o_tf.techniques.random_scaling import RandomScaling
 from l2o_tf.techniques.self_improving import SelfImproving
@@ -128,6 +141,14 @@ _HIERARCHICAL = {
 }
 
 _SIMPLE = {"units": 3, "output_scale": 0.3, "seed": 1}
+_METZ = {
+    "units": (4,),
+    "decays": (0.5, 0.9),
+    "time_scales": (3.0,),
+    "step_multiplier": 0.1,
+    "exponent_multiplier": 0.5,
+    "seed": 1,
+}
 
 CELLS = {
     "dm": Entry(DMLSTM, {"units": (3, 2), "output_scale": 0.3, "seed": 1}),
@@ -189,6 +210,13 @@ CELLS = {
     "simple_sum_over_root": Entry(
         SimpleOptimizer, {**_SIMPLE, "aggregate": "sum_over_root"}
     ),
+    "metz": Entry(MetzMLP, _METZ),
+    "metz_learned_optimization": Entry(
+        MetzMLP,
+        {**_METZ, "units": (3, 4), "second_moment_features": False},
+    ),
+    "metz_no_momentum": Entry(MetzMLP, {**_METZ, "decays": ()}),
+    "metz_no_time": Entry(MetzMLP, {**_METZ, "time_scales": ()}),
     "sgd": Entry(SGD, {"learning_rate": 0.05}),
     "momentum": Entry(Momentum, {"learning_rate": 0.05, "momentum": 0.5}),
     "nesterov": Entry(Momentum, {"learning_rate": 0.05, "nesterov": True}),
@@ -248,6 +276,20 @@ _PLAIN_CONV = {
     "batch_size": 4,
     "init_stddev": 0.5,
 }
+_POOLED_CONV = {
+    "filters": (2, 2),
+    "kernels": (2, 3),
+    "strides": (2, 1),
+    "batch_size": 4,
+}
+_SAMPLED = {
+    "dataset": synthetic_images(height=2, width=2, num_classes=7),
+    "split": "train",
+    "network": functools.partial(
+        MLP, hidden=(2,), batch_size=4, init_stddev=0.5
+    ),
+    "classes_per_problem": 2,
+}
 _LENET = {**_IMAGES, "filters": (2, 2), "kernel": 2, "units": (3,)}
 _TABLE = tabular.random_mlp_classes(3, 40, num_layers=1, seed=1)
 _ROWS = {"table": _TABLE, "batch_size": 8}
@@ -301,6 +343,10 @@ OPTIMIZEES = {
         PlainConvNet,
         {**_PLAIN_CONV, "conv_bias": False, "relu_logits": False},
     ),
+    "pooled_conv": Entry(
+        PooledConvNet, {**_POOLED_CONV, "dataset": _DATA, "split": "train"}
+    ),
+    "sampled_classes": Entry(SampledClasses, _SAMPLED),
     "nas_cell": Entry(NASCell, {**_IMAGES, "filters": 1}),
     "lenet": Entry(LeNet, _LENET),
     "lenet_plain": Entry(LeNet, {**_LENET, "batch_norm": False}),
@@ -316,6 +362,7 @@ OPTIMIZEES = {
     "vgg": Entry(VGG16, {**_IMAGES, "widths": ((1,), (2,))}),
     "quadratic": Entry(Quadratic, {"batch_size": 3, "dim": 2}),
     "simple": Entry(Simple, {}),
+    "two_minima": Entry(TwoMinima, {"count": 3}),
     "square_cos": Entry(SquareCos, {"batch_size": 3, "dim": 2}),
     "confocal": Entry(
         ConfocalMicroscopy, {"batch_size": 2, "points": 2, "roi": (3, 4, 5)}
@@ -353,6 +400,17 @@ OPTIMIZEES = {
         Rescale, {"optimizee": GaussianQuadratic(3), "scale": 0.5}
     ),
     "log_objective": Entry(LogObjective, {"optimizee": GaussianQuadratic(3)}),
+    "clamped": Entry(Clamped, {"optimizee": MLP(**_MLP, init_stddev=0.5)}),
+    "outer_objective": Entry(
+        OuterObjective,
+        {
+            "optimizee": Entry(SampledClasses, _SAMPLED),
+            "objective": Entry(
+                SampledClasses, {**_SAMPLED, "split": "inner_valid"}
+            ),
+            "batches": 2,
+        },
+    ),
     "noisy_gradients": Entry(
         NoisyGradients,
         {"optimizee": MLP(**_MLP, init_stddev=0.5), "stddev": 0.5},
@@ -393,6 +451,12 @@ OPTIMIZEES = {
     ),
 }
 
+_PAIRS = {
+    "window": TruncatedBackpropagation(3),
+    "num_particles": 4,
+    "sigma": 0.5,  # of small ones, float32 leaves little
+}
+
 ESTIMATORS = {
     "adjoint": Entry(TruncatedBackpropagation, {"unroll_length": 3}),
     "tape": Entry(
@@ -402,6 +466,15 @@ ESTIMATORS = {
         TruncatedBackpropagation,
         {"unroll_length": 3, "second_derivatives": True},
     ),
+    "segments": Entry(
+        TruncatedBackpropagation, {"unroll_length": 3, "segment_length": 2}
+    ),
+    "evolution": Entry(EvolutionStrategies, _PAIRS),
+    "persistent": Entry(
+        PersistentEvolutionStrategies, {**_PAIRS, "horizon": 4}
+    ),
+    "reparameterization": Entry(Reparameterization, _PAIRS),
+    "merged": Entry(MergedGradient, _PAIRS),
     "imitation": Entry(
         ImitationGradient, {"teacher": SGD(0.5), "unroll_length": 3}
     ),
@@ -424,7 +497,8 @@ def start(estimator, cell, optimizee, seed=SEED):
 COORDINATEWISE = frozenset(
     name
     for name in CELLS
-    if name == "simple_alone" or not name.startswith(("hierarchical", "simple"))
+    if name == "simple_alone"
+    or not name.startswith(("hierarchical", "metz", "simple"))
 )
 """The cells whose update of a coordinate sees no other coordinate."""
 

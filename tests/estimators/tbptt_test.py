@@ -337,7 +337,7 @@ def test_a_loss_that_the_gradients_are_not_of_must_be_measured_apart(
     with pytest.raises(ValueError, match="must be measured apart") as caught:
         begin(cell(**F64), problem, estimator)
     assert str(caught.value).endswith(
-        "Received: objective='minibatch'. Use objective='window'."
+        "Received: objective='minibatch'. Use objective='window' or 'step'."
     )
 
 
