@@ -178,22 +178,26 @@ class PairedEstimator(MetaGradientEstimator):
             meta_params: float `[M]`, the weights; None for the cell's own.
         """
         weights = cell.meta_params() if meta_params is None else meta_params
-        pairs = []
-        for i in range(self.num_pairs):
-            limit = _NEVER
-            if self.horizon is not None:
-                limit = -(-self.horizon * (i + 1) // self.num_pairs)
-            pairs.append(
-                self._fresh(
-                    cell,
-                    optimizee,
-                    weights,
-                    seeds.fold_in(seed, i),
-                    tf.constant(0),
-                    tf.constant(limit, tf.int32),
-                )
-            )
-        return tf.nest.map_structure(lambda *parts: tf.stack(parts), *pairs)
+
+        def fresh(i: Scalar, limit: Scalar) -> Pair:
+            own = seeds.fold_in(seed, i)
+            zero = tf.constant(0)
+            return self._fresh(cell, optimizee, weights, own, zero, limit)
+
+        limits = self.num_pairs * [_NEVER]
+        if self.horizon is not None:
+            limits = [
+                -(-self.horizon * (i + 1) // self.num_pairs)
+                for i in range(self.num_pairs)
+            ]
+        first = fresh(tf.constant(0), tf.constant(limits[0], tf.int32))
+        return tf.map_fn(
+            lambda pair: fresh(*pair),
+            (tf.range(self.num_pairs), tf.constant(limits, tf.int32)),
+            fn_output_signature=tf.nest.map_structure(
+                lambda leaf: tf.TensorSpec(leaf.shape, leaf.dtype), first
+            ),
+        )
 
     def start(
         self,

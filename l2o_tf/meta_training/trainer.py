@@ -194,13 +194,15 @@ class Trainer:
             memory=memory,
         )
         if self.estimator.continues:
-            population = self.estimator.start(
-                self.cell,
-                self.problems.member(0),
-                seeds.fold_in(self._seed, _POPULATION),
-                EpisodeContext(tf.constant(0), ()),
-                meta.meta_params,
+            begin = compiled(
+                functools.partial(
+                    self.estimator.start, self.cell, self.problems.member(0)
+                ),
+                jit_compile=False,
             )
+            seed = seeds.fold_in(self._seed, _POPULATION)
+            context = EpisodeContext(tf.constant(0), ())
+            population = begin(seed, context, meta.meta_params)
             state = state.replace(population=population)
         return state.replace(best_slots=self._slots(state))
 

@@ -64,8 +64,8 @@ class GrowingWindows(WindowPerUpdate):
         r = min(k / updates, 1),    k meta-updates made
         U = int((first (1 - r) + last r) v),    v uniform in 1 -+ jitter
 
-    and at least 1. One draw serves all pairs of a population, where the
-    authors' workers draw for themselves.
+    at least 1 and at most `longest`. One draw serves all pairs of a population,
+    where the authors' workers draw for themselves.
 
     Args:
         num_windows: int, meta-updates of an episode.
@@ -74,6 +74,8 @@ class GrowingWindows(WindowPerUpdate):
         last: int. Defaults to 10,000.
         updates: int, K. Defaults to 5,000.
         jitter: float in [0, 1). Defaults to 0.2.
+        longest: int, that of the pairs' episodes, say, at whose end windows are
+            cut anyway. Defaults to what the other arguments allow.
 
     Raises:
         ValueError: if an argument is out of range.
@@ -90,6 +92,7 @@ class GrowingWindows(WindowPerUpdate):
         last: int = 10_000,
         updates: int = 5_000,
         jitter: float = 0.2,
+        longest: int | None = None,
     ) -> None:
         self.first = checks.positive_int("first", first)
         self.last = checks.positive_int("last", last)
@@ -97,7 +100,9 @@ class GrowingWindows(WindowPerUpdate):
         self.jitter = checks.real(
             "jitter", jitter, low=0.0, high=1.0, high_open=True
         )
-        longest = math.floor(max(first, last) * (1.0 + jitter))
+        most = math.floor(max(first, last) * (1.0 + jitter))
+        if longest is None:
+            longest = most
         super().__init__(num_windows, longest, validation_horizon)
 
     def length(self, uniform: float, updates: int) -> int:
@@ -105,7 +110,7 @@ class GrowingWindows(WindowPerUpdate):
         grown = min(updates / self.updates, 1.0)
         mean = self.first * (1.0 - grown) + self.last * grown
         factor = 1.0 + self.jitter * (2.0 * uniform - 1.0)
-        return max(1, int(mean * factor))
+        return min(max(1, int(mean * factor)), self.longest_window)
 
 
 @gin.register(module="l2o_tf.unroll")

@@ -46,6 +46,12 @@ def test_a_window_has_a_step_at_least():
     assert GrowingWindows(1, 1, 1, 1, 1, 0.9).length(0.0, 0) == 1
 
 
+def test_no_window_is_longer_than_it_may_be():
+    schedule = GrowingWindows(1, 1, longest=10_000)
+    assert schedule.length(1.0, 5_000) == schedule.longest_window == 10_000
+    assert schedule.length(0.0, 5_000) == 8_000
+
+
 def test_logarithms_of_lengths_are_uniform():
     schedule = LogUniformWindows(400, 100, 10, 1_000)
     assert [schedule.length(u, 0) for u in (0.0, 0.5, 1.0)] == [10, 100, 1_000]
@@ -62,6 +68,7 @@ def test_logarithms_of_lengths_are_uniform():
         (lambda: GrowingWindows(1, 1, first=0), "Received: first=0"),
         (lambda: GrowingWindows(1, 1, last=0), "Received: last=0"),
         (lambda: GrowingWindows(1, 1, updates=0), "Received: updates=0"),
+        (lambda: GrowingWindows(1, 1, longest=0), "Received: longest=0"),
         (lambda: GrowingWindows(1, 1, jitter=1.0), "Received: jitter=1.0"),
         (lambda: GrowingWindows(1, 1, jitter=-0.1), "Received: jitter=-0.1"),
         (
