@@ -26,8 +26,6 @@ from l2o_tf.learned.hierarchical_features import stack_features
 from l2o_tf.learned.hierarchical_state import (
     HierarchicalState,
     Levels,
-    layout_of,
-    state_type,
 )
 from l2o_tf.learned.hierarchical_switches import Switches, check_units
 from l2o_tf.learned.learning_rates import (
@@ -36,6 +34,7 @@ from l2o_tf.learned.learning_rates import (
     clip_straight_through,
     draw_log_rates,
 )
+from l2o_tf.learned.state_layout import layout_of, with_layout
 from l2o_tf.optimizers.base import OptimizerCell, OptimizerInputs
 
 _NORM_EPSILON = 1e-16
@@ -301,7 +300,7 @@ class HierarchicalRNN(OptimizerCell):
                 seed, layout, self.initial_learning_rate_range
             )
             rates = tf.cast(drawn, dtype)
-        return state_type(layout)(
+        return with_layout(HierarchicalState, layout)(
             coordinates=coordinates,
             tensors=tensors,
             problem=problem,

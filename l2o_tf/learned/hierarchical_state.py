@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 from typing import NamedTuple
 
 import tensorflow as tf
 
-from l2o_tf.core.layout import Layout
 from l2o_tf.core.types import Vector
 from l2o_tf.learned.gradient_scales import ScaleState
 from l2o_tf.learned.gru import GRUGates
@@ -56,33 +54,3 @@ class Levels(NamedTuple):
     scaled: tf.Tensor
     scales: ScaleState
     gates: tuple[GRUGates, GRUGates, GRUGates]
-
-
-@functools.lru_cache(maxsize=256)
-def state_type(layout: Layout) -> type[HierarchicalState]:
-    """Return the state's type for a layout.
-
-    Static knowledge travels with a state as its type: nests keep it, and two
-    layouts of equal shape cannot be confused.
-    """
-    return type(
-        "HierarchicalState",
-        (HierarchicalState,),
-        {"__slots__": (), "layout": layout},
-    )
-
-
-def layout_of(states: HierarchicalState) -> Layout:
-    """Return the layout that a state was made for.
-
-    Raises:
-        ValueError: if it was not made by `state_type`.
-    """
-    layout = getattr(states, "layout", None)
-    if layout is None:
-        raise ValueError(
-            "A state must know its layout. Received: a plain "
-            "HierarchicalState. Begin with get_initial_state(layout), or build "
-            "it as state_type(layout)(...)."
-        )
-    return layout

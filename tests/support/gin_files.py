@@ -8,16 +8,19 @@ import re
 from l2o_tf.unroll.schedules import ScheduleState
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-# Those of training from the start; eval_*.gin are for another command, and
-# *finetune*.gin begin with trained weights.
+# Those of training from the start on MNIST; eval_*.gin and study_*.gin are for
+# another command, *finetune*.gin begin with trained weights.
 FILES = sorted(
     p.name
     for p in (ROOT / "gin").glob("*.gin")
-    if not p.name.startswith("eval_") and "finetune" not in p.name
+    if not p.name.startswith(("eval_", "study_", "metz"))
+    and "finetune" not in p.name
 )
+METZ_FILES = sorted(p.name for p in (ROOT / "gin").glob("metz*.gin"))
 FINE_TUNING_FILES = sorted(
     p.name for p in (ROOT / "gin").glob("*finetune*.gin")
 )
+STUDY_FILES = sorted(p.name for p in (ROOT / "gin").glob("study_*.gin"))
 SCALE_FILES = [name for name in FILES if name.startswith("scale")]
 FIRST = ScheduleState()
 

@@ -11,7 +11,8 @@ from l2o_tf.core import seeds
 from l2o_tf.core.layout import Layout
 from l2o_tf.learned.gradient_scales import ScaleState
 from l2o_tf.learned.hierarchical import HierarchicalRNN
-from l2o_tf.learned.hierarchical_state import state_type
+from l2o_tf.learned.hierarchical_state import HierarchicalState
+from l2o_tf.learned.state_layout import with_layout
 from l2o_tf.optimizees.base import Optimizee
 from l2o_tf.unroll.carry import Carry, batch_seed
 
@@ -105,7 +106,7 @@ def load_state(arrays, prefix, layout):
     def scales(key):
         return np.stack([flat(each(f"{key}{s}")) for s in range(1, 5)])
 
-    state = state_type(layout)(
+    state = with_layout(HierarchicalState, layout)(
         coordinates=np.concatenate(each("parameter")).T,
         tensors=np.concatenate(each("layer")).T,
         problem=arrays[f"{prefix}/global"].T,
