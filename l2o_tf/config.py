@@ -25,7 +25,7 @@ from l2o_tf.datasets import (  # noqa: F401
     synthetic,
     tabular,
 )
-from l2o_tf.estimators import tbptt  # noqa: F401
+from l2o_tf.estimators import smoothed, tbptt  # noqa: F401
 from l2o_tf.evaluation import (  # noqa: F401
     candidates,
     comparison,
@@ -44,6 +44,12 @@ from l2o_tf.optimizees import (  # noqa: F401
     keras_model,
 )
 from l2o_tf.optimizers import decayed_adam, repaired  # noqa: F401
+from l2o_tf.studies import (  # noqa: F401
+    chaos,
+    momentum,
+    slices,
+    truncation_bias,
+)
 from l2o_tf.techniques import (  # noqa: F401
     curriculum,
     fine_tuning,
@@ -53,6 +59,7 @@ from l2o_tf.techniques import (  # noqa: F401
     teachers,
 )
 from l2o_tf.unroll import (  # noqa: F401
+    growing_windows,
     meta_losses,
     random_windows,
     schedules,

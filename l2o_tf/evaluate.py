@@ -27,6 +27,10 @@ For example:
       measures what a step of each optimizer takes, alone, into wall_clock.csv
       of the same folder: the axis of plot --against=seconds.
 
+  python -m l2o_tf.evaluate --gin_file=gin/study_toy.gin
+      computes a study, the loss as a function of an optimizer's weights, in
+      runs/study_toy/studies.
+
   python -m l2o_tf.plot runs/dm_cl/curves
       draws what was recorded.
 
@@ -42,6 +46,7 @@ import pathlib
 import shlex
 import signal
 import sys
+from collections.abc import Sequence
 
 import gin
 from absl import app, flags
@@ -60,6 +65,8 @@ from l2o_tf.optimizer_choice import chosen_optimizer, optimizer_flags
 from l2o_tf.runtime.atomic import make_folder, write_text
 from l2o_tf.runtime.interrupts import GracefulStop
 from l2o_tf.runtime.progress import ProgressBar
+from l2o_tf.studies.base import Study
+from l2o_tf.studies.store import StudyFolder, check_names
 
 FLAGS = flags.FLAGS
 _PROTOCOL = (
@@ -121,9 +128,27 @@ def define_flags() -> None:
 
 
 @gin.configurable(module="l2o_tf")
-def evaluate(sweep: Sweep = gin.REQUIRED) -> Sweep:
-    """Return the sweep that the configuration describes: gin's root."""
-    return sweep
+def evaluate(
+    sweep: Sweep | None = None, studies: Sequence[Study] = ()
+) -> Sweep | tuple[Study, ...]:
+    """Return what the configuration describes: gin's root.
+
+    Args:
+        sweep: a `Sweep`, or None.
+        studies: `Study`s, names different; if there is no sweep.
+
+    Raises:
+        ValueError: if there is neither, or both.
+    """
+    if (sweep is None) == (not studies):
+        raise ValueError(
+            "A configuration must bind evaluate.sweep or evaluate.studies, "
+            f"one of the two. Received: sweep={sweep!r}, studies={studies!r}."
+        )
+    if sweep is not None:
+        return sweep
+    check_names(studies)
+    return tuple(studies)
 
 
 def _seeds() -> list[int]:
@@ -157,8 +182,8 @@ def _sweep_of_flags() -> Sweep:
     )
 
 
-def _sweep_of_gin() -> Sweep:
-    """Return the sweep of the configuration.
+def _root_of_gin() -> Sweep | tuple[Study, ...]:
+    """Return the sweep or the studies of the configuration.
 
     Raises:
         ValueError: if flags say what the configuration says.
@@ -170,9 +195,9 @@ def _sweep_of_gin() -> Sweep:
             f"Received: --gin_file with --{', --'.join(both)}. Use --gin_param."
         )
     config.load(FLAGS.gin_file, FLAGS.gin_param)
-    sweep = config.build(evaluate)
+    root = config.build(evaluate)
     config.check_all_used()
-    return sweep
+    return root
 
 
 def _output_dir() -> pathlib.Path:
@@ -211,17 +236,61 @@ def _compute(sweep: Sweep, results: Results) -> int:
     for notice in sweep.notices:
         print(notice)
     if not done:
-        command = ["python", "-m", "l2o_tf.evaluate", *sys.argv[1:]]
-        print(
-            f"Stopped by {stop.signal_name}; finished curves are kept. To go "
-            f"on:\n  {shlex.join(command)}"
-        )
-        return 128 + int(signal.Signals[stop.signal_name])
+        return _stopped(stop.signal_name, "curves")
     print(
         f"{count} curves in {results.path}, listed in index.csv. To draw "
         f"them:\n  python -m l2o_tf.plot {results.path}"
     )
     return 0
+
+
+def _compute_studies(studies: Sequence[Study], folder: pathlib.Path) -> int:
+    """Compute the studies that are missing; return the exit code."""
+    store = StudyFolder(folder, FLAGS.overwrite)
+    missing = [study for study in studies if not store.has(study)]
+    _keep_config(folder)
+    with (
+        GracefulStop() as stop,
+        ProgressBar(
+            sum(study.units for study in missing) or None,
+            quiet=FLAGS.quiet,
+            description=folder.name,
+            unit="call",
+            even=False,
+        ) as bar,
+    ):
+
+        def progress() -> bool:
+            bar.update(1)
+            return not stop.requested
+
+        left = []
+        for study in missing:
+            if stop.requested or not store.compute(study, progress):
+                left.append(study.name)
+    for notice in dict.fromkeys(s.notice for s in studies if s.notice):
+        print(notice)
+    if left and stop.requested:
+        return _stopped(stop.signal_name, "studies")
+    if left:
+        print(f"Not finished here: {', '.join(left)}.")
+        return 0
+    count = "1 study" if len(studies) == 1 else f"{len(studies)} studies"
+    print(
+        f"{count} in {store.path}. To draw them:\n"
+        f"  python -m l2o_tf.plot {folder}"
+    )
+    return 0
+
+
+def _stopped(signal_name: str, what: str) -> int:
+    """Say how to go on after a signal; return the exit code."""
+    command = ["python", "-m", "l2o_tf.evaluate", *sys.argv[1:]]
+    print(
+        f"Stopped by {signal_name}; finished {what} are kept. To go "
+        f"on:\n  {shlex.join(command)}"
+    )
+    return 128 + int(signal.Signals[signal_name])
 
 
 def main(argv: list[str]) -> int:
@@ -233,7 +302,15 @@ def main(argv: list[str]) -> int:
             "Bindings change a configuration, and there is none. "
             f"Received: gin_param={FLAGS.gin_param}. Add --gin_file."
         )
-    sweep = _sweep_of_gin() if FLAGS.gin_file else _sweep_of_flags()
+    root = _root_of_gin() if FLAGS.gin_file else _sweep_of_flags()
+    if not isinstance(root, Sweep):
+        if FLAGS.wall_clock:
+            raise ValueError(
+                "Steps are timed of the optimizers of a sweep. Received: "
+                "--wall_clock with a configuration of studies."
+            )
+        return _compute_studies(root, _output_dir())
+    sweep = root
     results = Results(_output_dir(), FLAGS.overwrite)
     if FLAGS.wall_clock:
         print(time_sweep(sweep, results))

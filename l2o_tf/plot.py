@@ -18,6 +18,9 @@ For example:
       draws folders and single files into one picture, without smoothing, and
       writes nothing else.
 
+What `evaluate` left in studies/ of a folder is drawn there, beside the curves
+or without any.
+
 One panel per optimizee, one line per optimizer: the mean of the raw losses
 over seeds, with a band from the lowest to the highest seed. A run whose loss
 is not finite is drawn up to there, and counted in the legend.
@@ -47,10 +50,12 @@ from l2o_tf.reporting.gallery import (
 from l2o_tf.reporting.panels import AGAINST, BANDS, STATISTICS, Drawing
 from l2o_tf.reporting.report import report
 from l2o_tf.reporting.reproduction import not_measured, reproduction
+from l2o_tf.reporting.study_figures import save_findings
 from l2o_tf.reporting.tables import comparison_table, end_table, tuning_table
 from l2o_tf.reporting.tensorboard import write_events
 from l2o_tf.runtime.arrays import DamagedFileError
 from l2o_tf.runtime.atomic import make_folder, write_text
+from l2o_tf.studies.store import load_findings
 
 FLAGS = flags.FLAGS
 _BASELINE = "adam"
@@ -132,6 +137,16 @@ def _read_curves(paths: Sequence[pathlib.Path]) -> list[Curve]:
             f"{error} The command of `python -m l2o_tf.evaluate` that made the "
             "curve computes it anew, given once more."
         ) from error
+
+
+def _draw_studies(folders: Sequence[pathlib.Path]) -> bool:
+    """Draw the studies of each folder there; return whether there are any."""
+    drawn = [
+        path for f in folders for path in save_findings(f, load_findings(f))
+    ]
+    for path in drawn:
+        print(path)
+    return bool(drawn)
 
 
 def _window(curves: Sequence[Curve]) -> int:
@@ -221,6 +236,11 @@ def main(argv: list[str]) -> int:
             "Name folders or files of curves. Received: none. "
             "Try `python -m l2o_tf.plot runs/dm_cl/curves`."
         )
+    if not FLAGS.output and _draw_studies([p for p in paths if p.is_dir()]):
+        # A folder of studies need not have curves.
+        paths = [p for p in paths if p.is_file() or any(p.glob("*.npz"))]
+        if not paths:
+            return 0
     curves = _read_curves(paths)
     folders = list(dict.fromkeys(p if p.is_dir() else p.parent for p in paths))
     drawing = Drawing(

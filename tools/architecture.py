@@ -32,6 +32,7 @@ FLOORS: Mapping[str, int] = {
     "meta_training": 6,
     "evaluation": 6,
     "interop": 6,
+    "studies": 6,
     "reporting": 7,
     "cli": 7,
     "config": 7,
