@@ -47,6 +47,7 @@ from l2o_tf.optimizers import decayed_adam, repaired  # noqa: F401
 from l2o_tf.studies import (  # noqa: F401
     chaos,
     momentum,
+    outer_training,
     slices,
     truncation_bias,
 )

@@ -50,6 +50,8 @@ from l2o_tf.reporting.gallery import (
 from l2o_tf.reporting.panels import AGAINST, BANDS, STATISTICS, Drawing
 from l2o_tf.reporting.report import report
 from l2o_tf.reporting.reproduction import not_measured, reproduction
+from l2o_tf.reporting.simple_costs import read_costs
+from l2o_tf.reporting.simple_paper import Cost
 from l2o_tf.reporting.study_figures import save_findings
 from l2o_tf.reporting.tables import comparison_table, end_table, tuning_table
 from l2o_tf.reporting.tensorboard import write_events
@@ -94,8 +96,8 @@ def define_flags() -> None:
     flags.DEFINE_list(
         "figures",
         None,
-        "Figures of the paper, as 2,7. Defaults to all of which there is a "
-        "curve.",
+        "Figures of the papers, as 2,7 of Chen et al. and simple_2 of "
+        "SimpleOptimizer's. Defaults to all of which there is a curve.",
     )
     flags.DEFINE_string(
         "baseline",
@@ -125,6 +127,14 @@ def _seconds(folders: Sequence[pathlib.Path]) -> dict[tuple[str, str], float]:
     found: dict[tuple[str, str], float] = {}
     for folder in folders:
         found |= read_wall_clock(folder)
+    return found
+
+
+def _costs(folders: Sequence[pathlib.Path]) -> dict[str, Cost]:
+    """Return what optimizers cost, as tools/bench_simple.py measured it."""
+    found: dict[str, Cost] = {}
+    for folder in folders:
+        found |= read_costs(folder)
     return found
 
 
@@ -192,7 +202,9 @@ def _print_tables(
 
 
 def _write_reproduction(
-    curves: Sequence[Curve], figures: Mapping[str, Figure]
+    folders: Sequence[pathlib.Path],
+    curves: Sequence[Curve],
+    figures: Mapping[str, Figure],
 ) -> pathlib.Path:
     """Write the text that --reproduction asks for, its pictures and index."""
     path = pathlib.Path(FLAGS.reproduction)
@@ -200,7 +212,8 @@ def _write_reproduction(
     pictures = save_beside_text(path, figures)
     write_index(folder, [curve.index_row() for curve in curves])
     command = shlex.join(["python", "-m", "l2o_tf.plot", *sys.argv[1:]])
-    write_text(path, reproduction(curves, pictures, command))
+    text = reproduction(curves, pictures, command, _costs(folders))
+    write_text(path, text)
     return path
 
 
@@ -223,7 +236,7 @@ def _write_everything(
     write_text(folder / "report.html", page)
     print(folder / "report.html")
     if FLAGS.reproduction:
-        print(_write_reproduction(curves, figures))
+        print(_write_reproduction(folders, curves, figures))
     if FLAGS.tensorboard:
         print(f"tensorboard --logdir={write_events(folder, curves)}")
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 from l2o_tf.core.types import Nest, Scalar, Seed, Vector
 from l2o_tf.optimizees.base import Optimizee
 from l2o_tf.optimizers.base import OptimizerCell
-from l2o_tf.unroll.carry import Carry, start_episode
+from l2o_tf.unroll.carry import start_episode
 
 
 class EpisodeContext(NamedTuple):
@@ -49,6 +49,8 @@ class Estimate(NamedTuple):
 class MetaGradientEstimator(abc.ABC):
     """Advance an episode by one window and estimate the meta-gradient there.
 
+    The carry is a `Carry`, or whatever else an estimator keeps of an episode.
+
     Attributes:
         unroll_length: int, inner steps of one window, of the longest where they
             differ.
@@ -73,7 +75,7 @@ class MetaGradientEstimator(abc.ABC):
         seed: Seed,
         context: EpisodeContext,
         meta_params: Vector | None = None,
-    ) -> Carry:
+    ) -> Nest:
         """Return the carry before the first window of an episode.
 
         Args:
@@ -88,7 +90,7 @@ class MetaGradientEstimator(abc.ABC):
         weights = split_weights(cell, meta_params)
         return start_episode(cell, optimizee, seed, weights)
 
-    def memory(self, carry: Carry) -> Nest:
+    def memory(self, carry: Nest) -> Nest:
         """Return the learned optimizer's state in a carry of this kind."""
         return carry.states
 
@@ -102,9 +104,9 @@ class MetaGradientEstimator(abc.ABC):
         cell: OptimizerCell,
         optimizee: Optimizee,
         meta_params: Vector,
-        carry: Carry,
+        carry: Nest,
         length: Scalar | None = None,
-    ) -> tuple[Estimate, Carry]:
+    ) -> tuple[Estimate, Nest]:
         """Run one window from `carry`.
 
         Args:

@@ -314,11 +314,9 @@ class PairedEstimator(MetaGradientEstimator):
             pathwise = 0.5 * (plus.meta_gradient + minus.meta_gradient)
         loss = 0.5 * (plus.meta_loss + minus.meta_loss)
         alive = all_finite((loss, plus.last_loss))
-        if not self._keeps_negative:
-            negative = ()
         pair = pair._replace(
             positive=positive,
-            negative=negative,
+            negative=negative if self._keeps_negative else (),
             history=history,
             limit=tf.where(alive, pair.limit, 0)
             if self.continues

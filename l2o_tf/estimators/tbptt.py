@@ -366,7 +366,8 @@ class TruncatedBackpropagation(MetaGradientEstimator):
     ) -> tuple[Estimate, Carry]:
         weights = cell.meta_layout.split(meta_params)
         measured, start = self._measured(optimizee, carry), carry
-        segments = Segments.of(self.segment_length, length, self.unroll_length)
+        steps = self.segment_length or self.unroll_length
+        segments = Segments.of(steps, length, self.unroll_length)
         window = Recomputed(
             cell,
             optimizee,

@@ -29,6 +29,10 @@ class Comparison:
         split: "train", "inner_valid", "meta_valid" or "test", which is
             optimised on and measured.
         jit_compile: XLA or the graph runtime; None for what is faster.
+        measured: another split of the same problem, on which the recorded
+            loss is taken; None for `split`. Tuning runs are measured where
+            they are optimised all the same. Without effect on a problem that
+            has no data.
 
     Raises:
         ValueError: if something is empty, double or unknown.
@@ -42,6 +46,7 @@ class Comparison:
         steps: int = 10_000,
         split: str = "test",
         jit_compile: bool | None = None,
+        measured: str | None = None,
     ) -> None:
         self.optimizers = tuple(optimizers)
         self.optimizees = tuple(optimizees)
@@ -49,16 +54,24 @@ class Comparison:
         self.steps = checks.positive_int("steps", steps)
         self.split = split
         self.jit_compile = jit_compile
-        if split not in SPLITS:
-            raise ValueError(
-                f"`split` must be one of {', '.join(SPLITS)}. "
-                f"Received: split={split!r}."
-            )
+        _check_split("split", split)
+        if measured is not None:
+            _check_split("measured", measured)
+        # One protocol has one name.
+        self.measured = None if measured == split else measured
         _check_once("optimizers", [o.name for o in self.optimizers])
         _check_once("optimizees", list(self.optimizees))
         _check_once("seeds", list(self.seeds))
         for seed in self.seeds:
             make_seed(seed)
+
+
+def _check_split(name: str, split: str) -> None:
+    if split not in SPLITS:
+        raise ValueError(
+            f"`{name}` must be one of {', '.join(SPLITS)}. "
+            f"Received: {name}={split!r}."
+        )
 
 
 def _check_once(what: str, values: Sequence[object]) -> None:

@@ -62,6 +62,8 @@ class Curve:
         tuning: how a tuned optimizer was chosen (`TuningResult` as JSON), or
             None.
         notice: None, or what a reader must know of the data.
+        measured: str, the split that the losses are of, where it is not
+            `split`; None where it is.
     """
 
     losses: np.ndarray
@@ -78,6 +80,7 @@ class Curve:
     device: str = ""
     tuning: Mapping[str, Any] | None = None
     notice: str | None = None
+    measured: str | None = None
 
     @property
     def steps(self) -> int:
@@ -96,8 +99,19 @@ class Curve:
 
     @property
     def file_name(self) -> str:
-        """`<optimizer>-<optimizee>-<split>-seed<seed>.npz`."""
-        return curve_file(self.optimizer, self.optimizee, self.split, self.seed)
+        """Its file, as `curve_file` names it."""
+        return curve_file(
+            self.optimizer,
+            self.optimizee,
+            self.split,
+            self.seed,
+            self.measured,
+        )
+
+    @property
+    def splits(self) -> str:
+        """What the losses are of, as `split_words` says it."""
+        return split_words(self.split, self.measured)
 
     def tail_mean(self) -> float:
         """Return the mean of the last `TAIL` raw losses."""
@@ -116,7 +130,7 @@ class Curve:
         values = (
             self.optimizer,
             self.optimizee,
-            self.split,
+            self.splits,
             self.seed,
             self.steps,
             self.tail_mean(),
@@ -138,9 +152,31 @@ def _lowest(losses: np.ndarray) -> float:
     return float(finite.min()) if finite.size else math.nan
 
 
-def curve_file(optimizer: str, optimizee: str, split: str, seed: int) -> str:
-    """Return `<optimizer>-<optimizee>-<split>-seed<seed>.npz`."""
+def split_words(split: str, measured: str | None = None) -> str:
+    """Return "test", or "test, optimised on train"; "" without data.
+
+    Args:
+        split: that is optimised on.
+        measured: that losses are of; None for `split`.
+    """
+    return split if measured is None else f"{measured}, optimised on {split}"
+
+
+def curve_file(
+    optimizer: str,
+    optimizee: str,
+    split: str,
+    seed: int,
+    measured: str | None = None,
+) -> str:
+    """Return `<optimizer>-<optimizee>-<split>-seed<seed>.npz`.
+
+    With `measured`, another split that the losses are of,
+    `<optimizer>-<optimizee>-<split>-measured_<measured>-seed<seed>.npz`.
+    """
     parts = [optimizer, optimizee, split or "nodata"]
+    if measured is not None:
+        parts.append(f"measured_{measured}")
     stem = "-".join("_".join(p.split(os.sep)) for p in parts)
     return f"{stem}-seed{seed}.npz"
 
@@ -153,6 +189,9 @@ def save_curve(folder: str | os.PathLike[str], curve: Curve) -> pathlib.Path:
         for field in dataclasses.fields(curve)
     }
     arrays = {name: metadata.pop(name) for name in ("losses", "chunk_seconds")}
+    if curve.measured is None:
+        # Such files are the same, byte for byte, as before there were others.
+        del metadata["measured"]
     save_arrays(path, arrays, metadata, FORMAT)
     return path
 

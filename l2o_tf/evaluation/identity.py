@@ -40,12 +40,16 @@ def cell_config(cell: OptimizerCell) -> dict[str, Any]:
 
 
 def config_hash(
-    config: dict[str, Any], optimizee_name: str, optimizee: Optimizee
+    config: dict[str, Any],
+    optimizee_name: str,
+    optimizee: Optimizee,
+    measured: Optimizee | None = None,
 ) -> str:
     """Hash what a curve's losses depend on, but its seed and its length.
 
     The optimizer (`cell_config`), the optimizee's name, size and split, and the
-    notice of its data, which says when they are not the full set. Not the
+    notice of its data, which says when they are not the full set; split and
+    notice of `measured` too, where losses are those of another split. Not the
     runtime, the machine and the versions, which change the last digits only and
     stand in each file by themselves.
     """
@@ -57,6 +61,8 @@ def config_hash(
         "split": optimizee.split,
         "notice": optimizee.notice,
     }
+    if measured is not None:
+        record["measured"] = [measured.split, measured.notice]
     return _digest(json.dumps(record, sort_keys=True).encode("utf-8"))
 
 

@@ -12,6 +12,7 @@ from l2o_tf.core import checks, seeds
 from l2o_tf.core.compile import compiled
 from l2o_tf.core.types import Scalar, Vector
 from l2o_tf.optimizees.base import Optimizee
+from l2o_tf.optimizees.outer_objective import check_same_problem
 from l2o_tf.optimizers.base import OptimizerCell
 from l2o_tf.unroll.carry import Carry, start_episode
 from l2o_tf.unroll.engine import Step, unroll
@@ -39,9 +40,10 @@ class CurveRecorder:
     """Run an optimizer from a reset and record the loss after every update.
 
     For t = 1 .. num_steps: the gradient of step t is taken on one minibatch at
-    x_{t-1}, and the recorded loss is f(x_t) on ANOTHER fresh minibatch of the
-    same split. The loss of the start x_0 is not recorded. The weights are the
-    cell's own and do not change; nothing is scaled.
+    x_{t-1}, and the recorded loss is f(x_t) on ANOTHER fresh minibatch, of the
+    same split or of that of `measured`. The loss of the start x_0 is not
+    recorded. The weights are the cell's own and do not change; nothing is
+    scaled.
 
     From the first x_t with an entry that is not finite on, every loss is NaN:
     adding updates cannot repair such an entry, and a ReLU would hide it. What
@@ -56,9 +58,12 @@ class CurveRecorder:
         chunk_length: int, steps per call.
         jit_compile: bool, XLA or the graph runtime; None for what
             `chosen_runtime` says.
+        measured: the problem on another split, whose minibatches and loss are
+            recorded; with the constants of `optimizee`. None for `optimizee`.
 
     Raises:
-        ValueError: if `chunk_length` is not a positive int.
+        ValueError: if `chunk_length` is not a positive int, or `measured` has
+            other tensors or other constants for the same seed.
 
     References:
         Chen et al. 2020, section 5; spec dm_rnnprop.md 7.2.
@@ -70,9 +75,13 @@ class CurveRecorder:
         optimizee: Optimizee,
         chunk_length: int = 250,
         jit_compile: bool | None = None,
+        measured: Optimizee | None = None,
     ) -> None:
         self.cell = cell
         self.optimizee = optimizee
+        self.measured = optimizee if measured is None else measured
+        if measured is not None:
+            check_same_problem(optimizee, measured)
         self.jit_compile = chosen_runtime(optimizee, jit_compile)
         self.chunk_length = checks.positive_int("chunk_length", chunk_length)
         # Partial functions: TensorFlow counts the traces of all that share a
@@ -84,8 +93,8 @@ class CurveRecorder:
 
     def _loss_after(self, step: Step) -> Scalar:
         seed = seeds.fold_in(step.batch_seed, _EVALUATION)
-        loss = self.optimizee.loss(
-            step.next_params, step.constants, self.optimizee.sample(seed)
+        loss = self.measured.loss(
+            step.next_params, step.constants, self.measured.sample(seed)
         )
         nan = tf.constant(np.nan, loss.dtype)
         return tf.where(_all_finite(step.next_params), loss, nan)

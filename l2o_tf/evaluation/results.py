@@ -1,6 +1,7 @@
 """The folder of a sweep: a file per curve, claimed, checked and indexed.
 
-    <folder>/<optimizer>-<optimizee>-<split>-seed<k>.npz    one curve each
+    <folder>/<optimizer>-<optimizee>-<split>-seed<k>.npz    one curve each, of
+                                another split ...-measured_<split>-seed<k>.npz
     <folder>/index.csv          a row per curve, written anew after each
     <folder>/tuning/            the same for the candidates of grids
     <folder>/.locks/            who computes what; nothing to keep
@@ -43,6 +44,7 @@ class Wanted(NamedTuple):
         steps: int.
         config_hash: str, as `identity.config_hash` makes it.
         tuning: bool, whether it belongs to the candidates of a grid.
+        measured: str, the split that losses are of; None for `split`.
     """
 
     optimizer: str
@@ -52,11 +54,18 @@ class Wanted(NamedTuple):
     steps: int
     config_hash: str
     tuning: bool = False
+    measured: str | None = None
 
     @property
     def file_name(self) -> str:
         """The path in the folder."""
-        name = curve_file(self.optimizer, self.optimizee, self.split, self.seed)
+        name = curve_file(
+            self.optimizer,
+            self.optimizee,
+            self.split,
+            self.seed,
+            self.measured,
+        )
         return os.path.join("tuning", name) if self.tuning else name
 
 
@@ -240,6 +249,7 @@ def _difference(wanted: Wanted, curve: Curve) -> str:
         curve.steps,
         curve.config_hash,
         wanted.tuning,
+        curve.measured,
     )
     return ", ".join(
         f"{name}={value!r} (wanted {want!r})"

@@ -8,8 +8,8 @@ again. Killed at any moment, it loses the job it was computing.
 from __future__ import annotations
 
 import itertools
+import json
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -18,11 +18,11 @@ import numpy as np
 
 from l2o_tf.evaluation import identity
 from l2o_tf.evaluation.comparison import Comparison, Contender
-from l2o_tf.evaluation.curves import Curve
+from l2o_tf.evaluation.curves import Curve, split_words
 from l2o_tf.evaluation.recorder import CurveRecorder
 from l2o_tf.evaluation.results import Results, Wanted
 from l2o_tf.evaluation.tuning import Tuned, TuningResult, choose
-from l2o_tf.optimizees.base import Optimizee
+from l2o_tf.optimizees.base import Optimizee, join_notices
 from l2o_tf.optimizees.collection import named_optimizee
 from l2o_tf.optimizers.base import OptimizerCell
 
@@ -36,6 +36,8 @@ class Job(NamedTuple):
         problem: the optimizee.
         jit_compile: bool or None, as `CurveRecorder` takes it.
         tuning: how the cell was chosen, or None.
+        measured: the optimizee on the split that losses are of; None for
+            `problem` itself.
     """
 
     wanted: Wanted
@@ -43,14 +45,16 @@ class Job(NamedTuple):
     problem: Optimizee
     jit_compile: bool | None
     tuning: TuningResult | None = None
+    measured: Optimizee | None = None
 
 
 class Plan(NamedTuple):
     """What there is to do.
 
     Attributes:
-        pairs: for each optimizer on each optimizee the job of its first seed;
-            a tuned optimizer that is not chosen yet is left out.
+        pairs: for each optimizer on each optimizee the job of its first seed,
+            wherever it is measured; a tuned optimizer that is not chosen yet is
+            left out.
         missing: the jobs that can be computed now, in order.
         later: what can be computed when a tuned optimizer is chosen.
     """
@@ -65,21 +69,30 @@ class Plan(NamedTuple):
         return [job.wanted for job in self.missing] + self.later
 
 
-def _asked(comparison: Comparison) -> Iterator[tuple[str, str, str, str]]:
-    """Yield optimizer, optimizee, split and seed of every curve."""
-    for optimizee in comparison.optimizees:
-        for contender in comparison.optimizers:
-            for seed in comparison.seeds:
-                yield contender.name, optimizee, comparison.split, f"{seed}"
-            if isinstance(contender, Tuned):
-                for name, _ in contender.candidates:
-                    for seed in contender.seeds:
-                        yield (
-                            name,
-                            optimizee,
-                            _tuning_split(comparison, contender),
-                            f"tuning {seed}",
-                        )
+_Asked = tuple[str, str, str, str]
+
+
+def _asked(comparison: Comparison) -> Iterator[tuple[_Asked, str]]:
+    """Yield optimizer, optimizee, split and seed of every curve.
+
+    With each the rest of what a candidate's curve is of, "" of other curves.
+    """
+    split = split_words(comparison.split, comparison.measured)
+    for contender in comparison.optimizers:
+        for optimizee, seed in itertools.product(
+            comparison.optimizees, comparison.seeds
+        ):
+            yield (contender.name, optimizee, split, f"{seed}"), ""
+        if isinstance(contender, Tuned):
+            place = _tuning_split(comparison, contender)
+            for name, cell in contender.candidates:
+                config = identity.cell_config(cell)
+                made = contender.by, contender.steps, config
+                rest = json.dumps(made, sort_keys=True)
+                for optimizee, seed in itertools.product(
+                    comparison.optimizees, contender.seeds
+                ):
+                    yield (name, optimizee, place, f"tuning {seed}"), rest
 
 
 def _tuning_split(comparison: Comparison, contender: Tuned) -> str:
@@ -87,13 +100,24 @@ def _tuning_split(comparison: Comparison, contender: Tuned) -> str:
 
 
 def _check_once(comparisons: Sequence[Comparison]) -> None:
-    """Refuse two comparisons that would write one file."""
-    asked = Counter(curve for c in comparisons for curve in _asked(c))
-    twice = sorted(str(curve) for curve, n in asked.items() if n > 1)
+    """Refuse two comparisons that would write one file.
+
+    They may share the candidates of a tuned optimizer.
+    """
+    asked: dict[_Asked, str] = {}
+    twice = []
+    for comparison in comparisons:
+        own: dict[_Asked, str] = {}
+        for curve, rest in _asked(comparison):
+            shared = rest and asked.get(curve, rest) == rest
+            if curve in own or (curve in asked and not shared):
+                twice.append(str(curve))
+            own[curve] = rest
+        asked |= own
     if twice:
         raise ValueError(
             "One curve is asked for by two comparisons. Received: "
-            f"{', '.join(twice)}."
+            f"{', '.join(sorted(twice))}."
         )
 
 
@@ -102,8 +126,8 @@ class Sweep:
     """Run comparisons in a folder of results.
 
     Args:
-        comparisons: which may share optimizers and optimizees, but not ask for
-            one curve twice.
+        comparisons: which may share optimizers and optimizees, and how they
+            are tuned, but not ask for one curve twice.
 
     Raises:
         ValueError: if there is no comparison, a curve is asked for twice, or
@@ -117,6 +141,8 @@ class Sweep:
         self._problems: dict[tuple[str, str], Optimizee] = {}
         for comparison in self.comparisons:
             splits = [comparison.split]
+            if comparison.measured is not None:
+                splits.append(comparison.measured)
             for contender in comparison.optimizers:
                 if isinstance(contender, Tuned):
                     splits.append(_tuning_split(comparison, contender))
@@ -126,7 +152,7 @@ class Sweep:
         _check_once(self.comparisons)
         self._recorder: tuple[object, CurveRecorder] | None = None
         self._configs: dict[int, dict[str, Any]] = {}
-        self._digests: dict[tuple[int, int], str] = {}
+        self._digests: dict[tuple[int, ...], str] = {}
         self._choices: dict[tuple[Wanted, ...], TuningResult] = {}
 
     @property
@@ -135,13 +161,21 @@ class Sweep:
         found = (p.notice for p in self._problems.values())
         return list(dict.fromkeys(n for n in found if n))
 
-    def _digest(self, cell: OptimizerCell, name: str, of: Optimizee) -> str:
-        key = id(cell), id(of)
+    def _digest(
+        self,
+        cell: OptimizerCell,
+        name: str,
+        of: Optimizee,
+        measured: Optimizee | None,
+    ) -> str:
+        key = id(cell), id(of), id(measured)
         if id(cell) not in self._configs:
             self._configs[id(cell)] = identity.cell_config(cell)
         if key not in self._digests:
             config = self._configs[id(cell)]
-            self._digests[key] = identity.config_hash(config, name, of)
+            self._digests[key] = identity.config_hash(
+                config, name, of, measured
+            )
         return self._digests[key]
 
     def _job(
@@ -151,19 +185,36 @@ class Sweep:
         cell: OptimizerCell,
         optimizee: str,
         seed: int,
-        split: str | None = None,
+        split: str,
+        measured: Optimizee | None = None,
     ) -> Job:
-        """Return the job of one curve, on the comparison's split or another."""
-        problem = self._problems[optimizee, split or comparison.split]
+        """Return the job of one curve, optimised on a split."""
+        problem = self._problems[optimizee, split]
         wanted = Wanted(
             name,
             optimizee,
             problem.split,
             seed,
             comparison.steps,
-            self._digest(cell, optimizee, problem),
+            self._digest(cell, optimizee, problem, measured),
+            measured=measured.split if measured else None,
         )
-        return Job(wanted, cell, problem, comparison.jit_compile)
+        return Job(
+            wanted,
+            cell,
+            problem,
+            comparison.jit_compile,
+            measured=measured,
+        )
+
+    def _elsewhere(
+        self, comparison: Comparison, optimizee: str
+    ) -> Optimizee | None:
+        """Return the problem on the split that losses are of, if another."""
+        on_data = self._problems[optimizee, comparison.split].split
+        if comparison.measured is None or not on_data:
+            return None
+        return self._problems[optimizee, comparison.measured]
 
     def _tuning_jobs(
         self, comparison: Comparison, contender: Tuned, optimizee: str
@@ -222,7 +273,13 @@ class Sweep:
             cell = contender.cell
         return [
             self._job(
-                comparison, contender.name, cell, optimizee, seed
+                comparison,
+                contender.name,
+                cell,
+                optimizee,
+                seed,
+                comparison.split,
+                self._elsewhere(comparison, optimizee),
             )._replace(tuning=chosen)
             for seed in comparison.seeds
         ]
@@ -234,29 +291,35 @@ class Sweep:
             ValueError: if a result there is of another configuration, or every
                 candidate of a tuned optimizer diverged.
         """
-        plan = Plan([], [], [])
+        # Comparisons may share candidates, and updates that they measure apart.
+        missing: dict[Wanted, Job] = {}
+        pairs: dict[tuple[object, ...], Job] = {}
+        later: list[Wanted] = []
         for comparison in self.comparisons:
             for optimizee in comparison.optimizees:
                 for contender in comparison.optimizers:
                     jobs = self._jobs(comparison, contender, optimizee, results)
                     for job in jobs:
                         if not results.has(job.wanted):
-                            plan.missing.append(job)
+                            missing.setdefault(job.wanted, job)
                         elif job.tuning is not None:
                             results.annotate(job.wanted, job.tuning)
                     if not jobs[0].wanted.tuning:
-                        plan.pairs.append(jobs[0])
+                        key = *jobs[0].wanted[:3], comparison.jit_compile
+                        pairs.setdefault(key, jobs[0])
                         continue
-                    later = jobs[0].wanted._replace(
+                    measured = self._elsewhere(comparison, optimizee)
+                    waiting = jobs[0].wanted._replace(
                         optimizer=contender.name,
                         split=self._problems[optimizee, comparison.split].split,
                         steps=comparison.steps,
                         tuning=False,
+                        measured=measured.split if measured else None,
                     )
-                    plan.later.extend(
-                        later._replace(seed=seed) for seed in comparison.seeds
+                    later.extend(
+                        waiting._replace(seed=seed) for seed in comparison.seeds
                     )
-        return plan
+        return Plan(list(pairs.values()), list(missing.values()), later)
 
     def compute(
         self, job: Job, progress: Callable[[int, float], bool]
@@ -308,15 +371,26 @@ class Sweep:
             runtime="xla" if recorder.jit_compile else "graph",
             device=identity.device_name(),
             tuning=job.tuning.to_json() if job.tuning else None,
-            notice=recorder.optimizee.notice,
+            notice=join_notices(
+                [recorder.optimizee.notice, recorder.measured.notice]
+            ),
+            measured=job.wanted.measured,
         )
 
     def _recorder_of(self, job: Job) -> CurveRecorder:
         """Keep one compiled recorder: jobs come pair by pair."""
-        key = (id(job.cell), id(job.problem), job.jit_compile)
+        key = (
+            id(job.cell),
+            id(job.problem),
+            job.jit_compile,
+            id(job.measured),
+        )
         if self._recorder is None or self._recorder[0] != key:
             recorder = CurveRecorder(
-                job.cell, job.problem, jit_compile=job.jit_compile
+                job.cell,
+                job.problem,
+                jit_compile=job.jit_compile,
+                measured=job.measured,
             )
             self._recorder = key, recorder
         return self._recorder[1]

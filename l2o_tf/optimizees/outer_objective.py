@@ -16,6 +16,39 @@ from l2o_tf.optimizees.wrappers import Wrapper
 _TRIAL_SEED = 0
 
 
+def check_same_problem(optimizee: Optimizee, objective: Optimizee) -> None:
+    """Refuse an objective that is none of the problem's.
+
+    Args:
+        optimizee: the problem, whose params and constants `objective` gets.
+        objective: what is to be the same problem on other data.
+
+    Raises:
+        ValueError: if the two differ in their tensors, or in the constants
+            that they draw from one seed.
+    """
+    if objective.layout != optimizee.layout:
+        raise ValueError(
+            "A problem and its objective must have the same tensors. "
+            f"Received: objective.layout={objective.layout}, "
+            f"optimizee.layout={optimizee.layout}."
+        )
+    seed = seeds.make_seed(_TRIAL_SEED)
+    (_, own), (_, others) = optimizee.reset(seed), objective.reset(seed)
+    leaves, other_leaves = tf.nest.flatten(own), tf.nest.flatten(others)
+    same = len(leaves) == len(other_leaves) and all(
+        np.array_equal(a, b) for a, b in zip(leaves, other_leaves, strict=True)
+    )
+    if not same:
+        raise ValueError(
+            "A problem and its objective must draw the same constants (the "
+            "classes of a problem, say), because the objective is given "
+            "those of the problem. Received: two that differ for the seed "
+            f"{_TRIAL_SEED}, objective={type(objective).__name__} and "
+            f"optimizee={type(optimizee).__name__}."
+        )
+
+
 class ObjectiveBatches(NamedTuple):
     """What an objective is measured on; by its type `loss` knows it.
 
@@ -68,32 +101,7 @@ class OuterObjective(Wrapper):
         self.notice = join_notices([optimizee.notice, objective.notice])
         self.convolves = optimizee.convolves or objective.convolves
         self.exact_gradients = optimizee.exact_gradients
-        if objective.layout != optimizee.layout:
-            raise ValueError(
-                "A problem and its objective must have the same tensors. "
-                f"Received: objective.layout={objective.layout}, "
-                f"optimizee.layout={optimizee.layout}."
-            )
-        self._check_constants()
-
-    def _check_constants(self) -> None:
-        """Refuse an objective that means other constants by the same seed."""
-        seed = seeds.make_seed(_TRIAL_SEED)
-        _, own = self.optimizee.reset(seed)
-        _, others = self.objective.reset(seed)
-        leaves, other_leaves = tf.nest.flatten(own), tf.nest.flatten(others)
-        same = len(leaves) == len(other_leaves) and all(
-            np.array_equal(a, b)
-            for a, b in zip(leaves, other_leaves, strict=True)
-        )
-        if not same:
-            raise ValueError(
-                "A problem and its objective must draw the same constants (the "
-                "classes of a problem, say), because the objective is given "
-                "those of the problem. Received: two that differ for the seed "
-                f"{_TRIAL_SEED}, objective={type(self.objective).__name__} and "
-                f"optimizee={type(self.optimizee).__name__}."
-            )
+        check_same_problem(optimizee, objective)
 
     def reset(self, seed: Seed) -> tuple[Vector, Nest]:
         """Draw the start and the constants of the optimised problem."""

@@ -111,7 +111,7 @@ def protocol(curves: Sequence[Curve]) -> list[Curve]:
     return [
         c
         for c in curves
-        if c.steps == paper.STEPS and c.split == SPLIT and not c.notice
+        if c.steps == paper.STEPS and c.splits == SPLIT and not c.notice
     ]
 
 

@@ -1,4 +1,4 @@
-"""Where the evaluation is not that of the paper or of its programs."""
+"""Where the evaluation is not that of the papers or of their programs."""
 
 from __future__ import annotations
 
@@ -92,3 +92,41 @@ DEVIATIONS = (
         "ours: all curves in one place, by updates and by seconds",
     ),
 )
+
+SIMPLE_DEVIATIONS = (
+    Deviation(
+        "what is measured",
+        "the training loss; of which examples is not said",
+        "the loss after each update, on a fresh minibatch of the train split",
+    ),
+    Deviation(
+        "runs",
+        "how many is not said",
+        "the seeds stand beside each value",
+    ),
+    Deviation(
+        "SGD and Adam, tuned",
+        "a learning rate of 1, 0.1, 0.01, 0.001, the best reported; by what "
+        "is not said",
+        "the same four, by the mean of the last 100 losses of one run of the "
+        "full length with a seed of its own; beside a fine-tuned optimizer by "
+        "one of 1,000 updates on the same 5 % of the data",
+    ),
+    Deviation(
+        "L2O-DM and RNNprop",
+        "5,301 and 6,801 weights: two biases per gate, as it seems",
+        "5,141 and 6,641: one bias",
+    ),
+    Deviation(
+        "Figure 2's first panel",
+        "200 updates",
+        "the first 200 updates of the long runs, which are the same",
+    ),
+    Deviation(
+        "Figures 4 and 5",
+        "how many updates is not known to us",
+        "as many as stand beside the values",
+    ),
+    Deviation("Figure A1", "none", "ours"),
+)
+"""Of the paper of SimpleOptimizer."""

@@ -112,6 +112,6 @@ def draw_exploration_panel(
         add_ln_axis(axes)
     axes.set_xlabel("episodes of training")
     axes.set_ylabel(
-        f"loss on {curves[0].split}, mean of the last {TAIL} updates"
+        f"loss on {curves[0].splits}, mean of the last {TAIL} updates"
     )
     axes.grid(True, which="major", linewidth=0.3)

@@ -6,6 +6,7 @@ import io
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import matplotlib
@@ -28,13 +29,13 @@ _DATES: Mapping[str, Mapping[str, None]] = {
 
 def panels_of(curves: Sequence[Curve]) -> list[tuple[str, str]]:
     """Return the optimizees with their splits, as they first come."""
-    return list(dict.fromkeys((c.optimizee, c.split) for c in curves))
+    return list(dict.fromkeys((c.optimizee, c.splits) for c in curves))
 
 
 def count_words(curves: Sequence[Curve]) -> str:
     """Say how many seeds the curves of one optimizer have, who diverged."""
     numbers = [
-        sum((c.optimizee, c.split) == panel for c in curves)
+        sum((c.optimizee, c.splits) == panel for c in curves)
         for panel in panels_of(curves)
     ]
     low, high = min(numbers), max(numbers)
@@ -70,7 +71,12 @@ def drawing_words(drawing: Drawing) -> str:
     return f"{line}; {band}" if band else line
 
 
-def draw(curves: Sequence[Curve], drawing: Drawing = DEFAULT) -> Figure:
+def draw(
+    curves: Sequence[Curve],
+    drawing: Drawing = DEFAULT,
+    title: str = "",
+    words: Mapping[str, str] = MappingProxyType({}),
+) -> Figure:
     """Draw curves: a line over the seeds of each optimizer, and a band.
 
     Statistics are of raw losses, or with `Drawing.log_mean` of their natural
@@ -81,6 +87,8 @@ def draw(curves: Sequence[Curve], drawing: Drawing = DEFAULT) -> Figure:
     Args:
         curves: of any optimizers, optimizees and seeds.
         drawing: how to draw them.
+        title: str, of the figure; "" for none.
+        words: for the optimizees.
 
     Returns:
         The figure; a data set's notice stands above the panels, in red.
@@ -103,14 +111,15 @@ def draw(curves: Sequence[Curve], drawing: Drawing = DEFAULT) -> Figure:
         len(optimizees),
         samples,
         Words(
+            title,
             measured=drawing_words(drawing),
             notices=notices_of(curves),
         ),
     )
     for axes, panel in zip(panels, optimizees, strict=True):
-        chosen = [c for c in curves if (c.optimizee, c.split) == panel]
+        chosen = [c for c in curves if (c.optimizee, c.splits) == panel]
         draw_panel(axes, chosen, appearance, drawing)
-        axes.set_title(panel[0])
+        axes.set_title(words.get(panel[0], panel[0]))
     return figure
 
 

@@ -1,19 +1,22 @@
-"""All pictures of a folder of results: its curves, and the paper's figures."""
+"""All pictures of a folder of results: its curves, and the papers' figures."""
 
 from __future__ import annotations
 
+import functools
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from matplotlib.figure import Figure
 
 from l2o_tf.evaluation.curves import Curve
-from l2o_tf.reporting import paper
+from l2o_tf.reporting import paper, simple_paper
 from l2o_tf.reporting.exploration import is_exploration
 from l2o_tf.reporting.figures import DEFAULT, draw, save_figure
+from l2o_tf.reporting.metz_figures import METZ_FIGURES
 from l2o_tf.reporting.panels import Drawing
 from l2o_tf.reporting.paper_figures import draw_paper_figure
+from l2o_tf.reporting.simple_figures import draw_simple_figure
 
 CURVES = "curves"
 # Pixels per inch beside a text, whose pictures are kept under version control.
@@ -33,17 +36,33 @@ def draw_curves(curves: Sequence[Curve], drawing: Drawing = DEFAULT) -> Figure:
     return draw(others or curves, drawing)
 
 
+_Drawer = Callable[[Sequence[Curve], Drawing], Figure | None]
+
+
+def _drawers() -> dict[str, _Drawer]:
+    """Return what draws each figure, by its name."""
+    found: dict[str, _Drawer] = {
+        figure.number: functools.partial(draw_paper_figure, figure)
+        for figure in paper.FIGURES
+    }
+    for figure in simple_paper.FIGURES:
+        found[figure.name] = functools.partial(draw_simple_figure, figure)
+    return {**found, **METZ_FIGURES}
+
+
 def draw_all(
     curves: Sequence[Curve],
     drawing: Drawing = DEFAULT,
     numbers: Sequence[str] | None = None,
 ) -> dict[str, Figure]:
-    """Draw all curves, and the paper's figures of which there are some.
+    """Draw all curves, and the papers' figures of which there are some.
 
     Args:
         curves: all there are.
         drawing: how to draw them.
-        numbers: of the paper's figures; None for all of them.
+        numbers: of the papers' figures, as "7" of Chen et al., "simple_2" of
+            SimpleOptimizer's paper and "metz_6" of Metz et al.; None for all
+            of them.
 
     Returns:
         `CURVES` and the figures' numbers, to the picture.
@@ -52,17 +71,17 @@ def draw_all(
         ValueError: if a number is of no figure, or as
             `l2o_tf.reporting.figures.draw`.
     """
-    known = {figure.number: figure for figure in paper.FIGURES}
+    known = _drawers()
     wanted = list(known) if numbers is None else list(numbers)
     unknown = [number for number in wanted if number not in known]
     if unknown:
         raise ValueError(
-            f"The paper's figures here are {', '.join(known)}. "
+            f"The papers' figures here are {', '.join(known)}. "
             f"Received: figures={unknown}."
         )
     drawn = {CURVES: draw_curves(curves, drawing)}
     for number in wanted:
-        picture = draw_paper_figure(known[number], curves, drawing)
+        picture = known[number](curves, drawing)
         if picture is not None:
             drawn[number] = picture
     return drawn
@@ -102,7 +121,7 @@ def picture_folder(path: str | os.PathLike[str]) -> pathlib.Path:
 def save_beside_text(
     path: str | os.PathLike[str], figures: Mapping[str, Figure]
 ) -> dict[str, str]:
-    """Write the paper's figures to the folder of a text's pictures.
+    """Write the papers' figures to the folder of a text's pictures.
 
     Args:
         path: of the text.

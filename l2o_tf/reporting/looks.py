@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import matplotlib
 
-from l2o_tf.reporting import paper
+from l2o_tf.reporting import paper, simple_paper
 
 _COLOURS: Sequence[Any] = (
     *matplotlib.color_sequences["petroff10"],
@@ -59,10 +59,11 @@ def _look(index: int) -> Look:
 def looks(names: Iterable[str]) -> dict[str, Look]:
     """Return a look for each name.
 
-    An optimizer of the paper looks the same whatever stands beside it; others
-    take, in order, what the paper's leave over.
+    An optimizer of a paper looks the same whatever stands beside it; others
+    take, in order, what the papers' leave over.
     """
-    fixed = {name: _look(i) for i, name in enumerate(paper.OPTIMIZERS)}
+    known = dict.fromkeys([*paper.OPTIMIZERS, *simple_paper.OPTIMIZERS])
+    fixed = {name: _look(i) for i, name in enumerate(known)}
     free = itertools.count(len(fixed))
     return {
         name: fixed[name] if name in fixed else _look(next(free))

@@ -245,8 +245,11 @@ def _set_axes(axes: Axes, split: str, drawing: Drawing, ceiling: float) -> None:
     seconds = drawing.against == "seconds"
     axes.set_xlabel(SECONDS if seconds else "updates")
     window = drawing.window
-    smoothed = f", running mean over {window} updates" if window > 1 else ""
-    axes.set_ylabel(f"loss on {split or 'the problem'}{smoothed}")
+    words = [f"loss on {split or 'the problem'}"]
+    if window > 1:
+        words.append(f"running mean over {window} updates")
+    # Two splits and the running mean are longer than the axis.
+    axes.set_ylabel((",\n" if "," in split else ", ").join(words))
     axes.grid(True, which="major", linewidth=0.3)
 
 
@@ -284,4 +287,4 @@ def draw_panel(
         for curve in group:
             if curve.diverged:
                 _draw_diverged(axes, curve, look, drawing.window, unit, ceiling)
-    _set_axes(axes, curves[0].split, drawing, ceiling)
+    _set_axes(axes, curves[0].splits, drawing, ceiling)

@@ -96,15 +96,20 @@ def _one(values: Sequence[int], unit: str) -> str:
     return f"{number} {unit if high == 1 else unit + 's'}"
 
 
-def measured_words(curves: Sequence[Curve]) -> str:
-    """Say what was measured: optimizees, split, updates, seeds."""
-    names = dict.fromkeys(
-        paper.OPTIMIZEES.get(c.optimizee, c.optimizee) for c in curves
-    )
-    splits = dict.fromkeys(c.split or "no data" for c in curves)
+def measured_words(
+    curves: Sequence[Curve], words: Mapping[str, str] = paper.OPTIMIZEES
+) -> str:
+    """Say what was measured: optimizees, split, updates, seeds.
+
+    Args:
+        curves: what is shown, at least one.
+        words: for the optimizees.
+    """
+    names = dict.fromkeys(words.get(c.optimizee, c.optimizee) for c in curves)
+    splits = dict.fromkeys(c.splits or "no data" for c in curves)
     groups: dict[tuple[str, str, str], int] = {}
     for c in curves:
-        key = c.optimizer, c.optimizee, c.split
+        key = c.optimizer, c.optimizee, c.splits
         groups[key] = groups.get(key, 0) + 1
     return "; ".join(
         [
@@ -119,7 +124,7 @@ def measured_words(curves: Sequence[Curve]) -> str:
 def _is_marked(curve: Curve) -> bool:
     """Return whether the paper published where such a curve ends."""
     pair = curve.optimizer, curve.optimizee
-    return curve.split == _SPLIT and pair in paper.PUBLISHED
+    return curve.splits == _SPLIT and pair in paper.PUBLISHED
 
 
 def _draw_published(
@@ -231,7 +236,7 @@ def draw_paper_figure(
     picture, axes = make_sheet(len(panels), samples, words)
     for panel, (optimizee, split) in zip(axes, panels, strict=True):
         here = [
-            c for c in chosen if (c.optimizee, c.split) == (optimizee, split)
+            c for c in chosen if (c.optimizee, c.splits) == (optimizee, split)
         ]
         if exploring:
             draw_exploration_panel(panel, here, appearance)

@@ -49,7 +49,7 @@ def provenance_table(curves: Sequence[Curve]) -> Table:
         ("optimizees", _counted(c.optimizee for c in curves)),
         ("seeds", ranges(c.seed for c in curves)),
         ("updates", _counted(f"{c.steps:,}" for c in curves)),
-        ("split", _counted(c.split or "no data" for c in curves)),
+        ("split", _counted(c.splits or "no data" for c in curves)),
         ("data", " ".join(notices) or "complete: no curve carries a notice"),
         ("versions", _versions(curves)),
         ("device and runtime", _counted(places)),

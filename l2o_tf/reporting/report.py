@@ -12,10 +12,11 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 
 from l2o_tf.evaluation.curves import Curve
-from l2o_tf.reporting import claims, paper
+from l2o_tf.reporting import claims, paper, simple_claims, simple_paper
 from l2o_tf.reporting.deviations import DEVIATIONS
 from l2o_tf.reporting.figures import notices_of
 from l2o_tf.reporting.markup import element, svg_html, table_html
+from l2o_tf.reporting.metz_figures import CAPTIONS
 from l2o_tf.reporting.provenance import provenance_table
 from l2o_tf.reporting.tables import (
     Table,
@@ -79,9 +80,15 @@ def wall_clock_table(seconds: Mapping[tuple[str, str], float]) -> Table:
 def _figure_html(name: str, figure: Figure, curves: Sequence[Curve]) -> str:
     """Return a picture with its caption, and what decides its claim."""
     of_paper = {f.number: f for f in paper.FIGURES}.get(name)
+    of_simple = {f.name: f for f in simple_paper.FIGURES}.get(name)
     tables = ""
-    if of_paper is None:
-        caption = "All curves."
+    if of_simple is not None:
+        caption = f"SimpleOptimizer, Figure {of_simple.number}. "
+        caption += f"{of_simple.title}."
+        table = simple_claims.statement_table(curves, name)
+        tables = table_html(table) if table.rows else ""
+    elif of_paper is None:
+        caption = CAPTIONS.get(name, "All curves.")
     else:
         caption = f"Figure {name}. {of_paper.title}. {of_paper.claim}"
         table = (
@@ -109,7 +116,8 @@ def report(
     Args:
         curves: all there are, at least one.
         figures: name to picture; a name of `paper.FIGURES` has the paper's
-            claim as its caption.
+            claim as its caption, one of `simple_paper.FIGURES` what that
+            paper says of it below.
         configurations: name to text, as the gin files that made the curves.
         seconds: (optimizer, optimizee) to the seconds of an update.
         baseline: the optimizer that all others are compared with, seed by

@@ -6,40 +6,26 @@ files do not; `DEVIATIONS` alone is written by hand.
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
 from l2o_tf.evaluation.curves import TAIL, Curve
-from l2o_tf.reporting import claims, paper
+from l2o_tf.reporting import claims, grids, paper, simple_paper
 from l2o_tf.reporting.deviations import DEVIATIONS
 from l2o_tf.reporting.exploration import is_exploration
+from l2o_tf.reporting.prose import blocks, paragraph
 from l2o_tf.reporting.provenance import provenance_table
+from l2o_tf.reporting.simple_section import simple_section
 from l2o_tf.reporting.tables import (
     SPLIT,
     Cell,
     EndRow,
     Table,
     end_rows,
-    groups,
     interval,
     ranges,
-    score_cell,
     shown,
     tuned_rate,
 )
-
-
-def _blocks(*blocks: str) -> str:
-    """Join blocks of text, each of whole lines, with empty lines between."""
-    return "\n".join(filter(None, blocks))
-
-
-def _paragraph(text: str) -> str:
-    """Return prose in lines of at most 80 characters."""
-    lines = textwrap.fill(
-        text, 80, break_long_words=False, break_on_hyphens=False
-    )
-    return f"{lines}\n"
 
 
 def _ordered(known: Iterable[str], found: Iterable[str]) -> list[str]:
@@ -51,9 +37,9 @@ def _ordered(known: Iterable[str], found: Iterable[str]) -> list[str]:
 
 def _measured(curves: Sequence[Curve]) -> str:
     """Return the section on protocol and provenance."""
-    return _blocks(
+    return blocks(
         "## What was measured\n",
-        _paragraph(
+        paragraph(
             "Each run starts an optimizee at random and makes its updates on "
             "minibatches of one split; after every update the loss is "
             "measured on a fresh minibatch of that split. The end value of a "
@@ -113,7 +99,8 @@ def not_measured(curves: Sequence[Curve]) -> dict[str, list[str]]:
     """Return optimizee to the paper's optimizers without a curve on it.
 
     What is asked for is what `paper.PUBLISHED` and the paper's own figures
-    name.
+    name; where no curve is of that, another paper was measured, and nothing
+    is missing.
     """
     asked = set(paper.PUBLISHED) | {
         (optimizer, optimizee)
@@ -123,6 +110,8 @@ def not_measured(curves: Sequence[Curve]) -> dict[str, list[str]]:
         for optimizee in figure.optimizees
     }
     missing = asked - {(c.optimizer, c.optimizee) for c in curves}
+    if missing == asked:
+        return {}
     found = {
         optimizee: [o for o in paper.OPTIMIZERS if (o, optimizee) in missing]
         for optimizee in paper.OPTIMIZEES
@@ -137,24 +126,24 @@ def _missing(curves: Sequence[Curve]) -> str:
         f"{', '.join(f'`{name}`' for name in names)}\n"
         for optimizee, names in not_measured(curves).items()
     ]
-    return _blocks("Not measured:\n", "".join(lines)) if lines else ""
+    return blocks("Not measured:\n", "".join(lines)) if lines else ""
 
 
 def _ends(curves: Sequence[Curve]) -> str:
     """Return the section of end values, optimizee by optimizee."""
     # Weights from along a training have a table of their own, in Figure 4.
     rows = end_rows([c for c in curves if not is_exploration(c.optimizer)])
-    blocks = []
+    parts = []
     for optimizee in _ordered(paper.OPTIMIZEES, (r.optimizee for r in rows)):
         here = [row for row in rows if row.optimizee == optimizee]
         names = _ordered(paper.OPTIMIZERS, (row.optimizer for row in here))
         here.sort(key=lambda row: names.index(row.optimizer))
         word = paper.OPTIMIZEES.get(optimizee)
         heading = f"{word} (`{optimizee}`)" if word else f"`{optimizee}`"
-        blocks += [f"### {heading}\n", _panel_table(here).markdown()]
-    return _blocks(
+        parts += [f"### {heading}\n", _panel_table(here).markdown()]
+    return blocks(
         "## End values\n",
-        _paragraph(
+        paragraph(
             f"Natural logarithms, at {paper.STEPS:,} updates on the {SPLIT} "
             "split unless said. Published values are read off the pictures, "
             f"within {paper.reading_error('mlp_orig')} (Conv-CIFAR: "
@@ -163,7 +152,7 @@ def _ends(curves: Sequence[Curve]) -> str:
             "widened by that; if not, ours are lower or higher than it by the "
             "distance to this interval."
         ),
-        *blocks,
+        *parts,
         _missing(curves),
     )
 
@@ -223,9 +212,9 @@ def _exchanged(curves: Sequence[Curve]) -> str:
         return ""
     *panels, total = table.rows
     nearer = sum(float(row[6]) < float(row[5]) for row in panels)
-    return _blocks(
+    return blocks(
         "## `dm_cl_il` and `rnnprop`, as labelled and exchanged\n",
-        _paragraph(
+        paragraph(
             "The distance is |ours - published|, summed over the two "
             "optimizers: as they are labelled, and with the two published "
             f"values exchanged. Exchanged they are nearer on {nearer} of "
@@ -246,23 +235,23 @@ def _figure(
     if not figure.optimizers:
         found, table = claims.exploration(figure, curves)
     number = figure.number
-    blocks = [f"### Figure {number}: {figure.title}\n"]
+    parts = [f"### Figure {number}: {figure.title}\n"]
     if number in pictures:
-        blocks.append(f"![Figure {number}]({pictures[number]})\n")
-    blocks.append(_paragraph(figure.claim))
+        parts.append(f"![Figure {number}]({pictures[number]})\n")
+    parts.append(paragraph(figure.claim))
     if any(judgement.verdict != "not measured" for judgement in found):
-        blocks.append(f"{claims.count_text(found)}\n")
-        blocks.append(table.markdown())
+        parts.append(f"{claims.count_text(found)}\n")
+        parts.append(table.markdown())
     elif found or not figure.optimizers:
-        blocks.append("Not measured.\n")
-    return _blocks(*blocks)
+        parts.append("Not measured.\n")
+    return blocks(*parts)
 
 
 def _figures(curves: Sequence[Curve], pictures: Mapping[str, str]) -> str:
     """Return the section of figures: picture, claim, what decides it."""
-    return _blocks(
+    return blocks(
         "## The figures and their claims\n",
-        _paragraph(
+        paragraph(
             "A cell compares two optimizers on the seeds that both have: the "
             "mean difference of their ln end values, in brackets its 95 % "
             "bootstrap interval, and on how many seeds the first is lower. "
@@ -285,62 +274,53 @@ def _figures(curves: Sequence[Curve], pictures: Mapping[str, str]) -> str:
 
 def _tuned(curves: Sequence[Curve]) -> str:
     """Return the section of tuned grids, a row per optimizee and optimizer."""
-    rows: list[tuple[Cell, ...]] = []
-    for (optimizee, _, optimizer), group in groups(curves).items():
-        tuning = group[0].tuning
-        if tuning is None:
-            continue
-        scores = [
-            f"{c['name']}: {shown(score_cell(c['score']))}"
-            for c in tuning["candidates"]
-        ]
-        scores[tuning["chosen"]] = f"**{scores[tuning['chosen']]}**"
-        also = sorted({c.seed for c in group} & set(tuning["seeds"]))
-        rows.append(
-            (
-                paper.OPTIMIZEES.get(optimizee, optimizee),
-                paper.OPTIMIZERS.get(optimizer, optimizer),
-                ", ".join(scores),
-                "yes" if tuning["at_edge"] else "no",
-                tuning["by"],
-                f"{tuning['steps']:,}",
-                ranges(tuning["seeds"])
-                + (f" (also evaluated: {ranges(also)})" if also else ""),
-            )
-        )
-    if not rows:
+    table = grids.grid_table(curves, paper.OPTIMIZEES, paper.OPTIMIZERS)
+    if not table.rows:
         return ""
-    columns = (
-        "",
-        "optimizer",
-        "candidate: ln score",
-        "at the edge",
-        "by",
-        "updates",
-        "seeds",
-    )
-    return _blocks(
+    return blocks(
         "## Tuned optimizers\n",
-        _paragraph(
-            "The score is the natural logarithm of the mean over the tuning "
-            f'seeds of a run\'s last {TAIL} losses ("final") or of all '
-            '("mean"). The chosen candidate is bold; where it is at the edge '
-            "of its grid, a longer grid might have a better one."
+        paragraph(grids.EXPLAINED),
+        table.markdown(),
+    )
+
+
+def _against_the_paper(
+    curves: Sequence[Curve], pictures: Mapping[str, str]
+) -> str:
+    """Return all sections on the paper of Chen et al."""
+    deviations = Table("", ("what", "there", "here"), list(DEVIATIONS))
+    return blocks(
+        _ends(curves),
+        _exchanged(curves),
+        _figures(curves, pictures),
+        _tuned(curves),
+        "## Deviations of the evaluation\n",
+        paragraph(
+            "From the paper and from its released programs. Those of the "
+            "training are in README.md."
         ),
-        Table("", columns, rows).markdown(),
+        deviations.markdown(),
     )
 
 
 def reproduction(
-    curves: Sequence[Curve], pictures: Mapping[str, str], command: str
+    curves: Sequence[Curve],
+    pictures: Mapping[str, str],
+    command: str,
+    costs: Mapping[str, simple_paper.Cost] | None = None,
 ) -> str:
     """Return the text of REPRODUCTION.md.
 
+    Curves on the optimizees of SimpleOptimizer's paper have a section of
+    their own, and are in no other but that of what was measured.
+
     Args:
         curves: all there are.
-        pictures: a figure's number, as in `paper.FIGURES`, to the path of its
-            picture, relative to the text.
+        pictures: a figure's number, as in `paper.FIGURES`, or its name in
+            `simple_paper.FIGURES`, to the path of its picture, relative to
+            the text.
         command: what was typed to make the text.
+        costs: of SimpleOptimizer's Table 1, as `read_costs` reads them.
 
     Raises:
         ValueError: if there is no curve, a picture is of no figure, or seeds
@@ -348,31 +328,24 @@ def reproduction(
     """
     if not curves:
         raise ValueError("There is nothing to report. Received: curves=[].")
-    unknown = sorted(set(pictures) - {f.number for f in paper.FIGURES})
+    numbers = [figure.number for figure in paper.FIGURES]
+    numbers += [figure.name for figure in simple_paper.FIGURES]
+    unknown = sorted(set(pictures) - set(numbers))
     if unknown:
         raise ValueError(
-            "Pictures are of the paper's figures: "
-            f"{', '.join(f.number for f in paper.FIGURES)}. "
+            f"Pictures are of the papers' figures: {', '.join(numbers)}. "
             f"Received: pictures={unknown}."
         )
-    deviations = Table("", ("what", "there", "here"), list(DEVIATIONS))
-    return _blocks(
+    others = [c for c in curves if not simple_paper.is_of_paper(c)]
+    return blocks(
         "# Reproduction\n",
-        _paragraph(
+        paragraph(
             "*Training Stronger Baselines for Learning to Optimize* (Chen et "
             "al., NeurIPS 2020) beside what this package measures. Written, "
             "not by hand, by"
         ),
         f"    {command}\n",
         _measured(curves),
-        _ends(curves),
-        _exchanged(curves),
-        _figures(curves, pictures),
-        _tuned(curves),
-        "## Deviations of the evaluation\n",
-        _paragraph(
-            "From the paper and from its released programs. Those of the "
-            "training are in README.md."
-        ),
-        deviations.markdown(),
+        _against_the_paper(others, pictures) if others else "",
+        simple_section(curves, pictures, costs),
     )

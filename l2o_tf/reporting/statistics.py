@@ -17,6 +17,8 @@ from l2o_tf.core import checks
 from l2o_tf.evaluation.curves import Curve
 
 CONFIDENCE = 0.95
+# Runs that differ in one of these are on different problems.
+_PROBLEM = ("optimizee", "split", "measured", "steps")
 
 
 class UnpairedError(ValueError):
@@ -217,7 +219,7 @@ def spread(
 
 def _check_one_group(curves: Sequence[Curve]) -> None:
     """Refuse runs that differ in more than the seed, or not in the seed."""
-    for name in ("optimizer", "optimizee", "split", "steps", "config_hash"):
+    for name in ("optimizer", *_PROBLEM, "config_hash"):
         found = list(dict.fromkeys(getattr(curve, name) for curve in curves))
         if len(found) != 1:
             raise ValueError(
@@ -267,7 +269,7 @@ def _pairs(
     for curves in (curves_a, curves_b):
         _check_one_group(curves)
     a, b = curves_a[0], curves_b[0]
-    for name in ("optimizee", "split", "steps"):
+    for name in _PROBLEM:
         if getattr(a, name) != getattr(b, name):
             raise UnpairedError(
                 "Only runs on one optimizee, of one split and length, are "

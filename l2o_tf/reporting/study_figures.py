@@ -1,22 +1,27 @@
-"""Pictures of studies: Figures 2 and 3 of Metz et al. 2019."""
+"""Pictures of studies, among them Figures 2 and 3 of Metz et al. 2019."""
 
 from __future__ import annotations
 
 import os
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from l2o_tf.reporting.figures import save_figure
 from l2o_tf.reporting.looks import Look
-from l2o_tf.reporting.sheet import Words, make_sheet, sample
+from l2o_tf.reporting.outer_training_figures import draw_outer_training
+from l2o_tf.reporting.sheet import make_sheet, sample
+from l2o_tf.reporting.study_lines import (
+    draw_line,
+    label_axes,
+    plain_looks,
+    words_of,
+)
 from l2o_tf.studies.store import FOLDER, Finding
 from l2o_tf.studies.two_minima import TwoMinima
 
@@ -24,37 +29,6 @@ from l2o_tf.studies.two_minima import TwoMinima
 _BINS = 100
 _POINTS = 1000
 _SCALE = "viridis"
-_COLOURS: Sequence[Any] = matplotlib.color_sequences["petroff10"]
-_DASHES: Sequence[Any] = ("-", (0, (6, 2)), (0, (6, 2, 1, 2)), (0, (2, 1)))
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-
-
-def _looks(names: Sequence[str]) -> dict[str, Look]:
-    """Return a look for each name; windows and steps are no optimizers."""
-    return {
-        name: Look(
-            _COLOURS[i % len(_COLOURS)],
-            _DASHES[i % len(_DASHES)],
-            _MARKERS[i % len(_MARKERS)],
-        )
-        for i, name in enumerate(names)
-    }
-
-
-def _words(findings: Sequence[Finding], title: str, notes: str = "") -> Words:
-    notices = dict.fromkeys(f.notice for f in findings if f.notice)
-    return Words(title, "", list(notices), [notes] if notes else [])
-
-
-def _line(axes: Axes, x: Any, y: Any, look: Look, width: float = 1.4) -> None:
-    axes.plot(x, y, color=look.colour, linestyle=look.dashes, linewidth=width)
-
-
-def _label(axes: Axes, title: str, x: str, y: str) -> None:
-    axes.set_title(title)
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
-    axes.grid(True, which="major", linewidth=0.3)
 
 
 def _steps(count: int) -> str:
@@ -70,11 +44,11 @@ def draw_momentum(finding: Finding) -> Figure:
     arrays = finding.arrays
     runs = [f"momentum {m:g}" for m in arrays["shown"]]
     lengths = [_steps(t) for t in arrays["lengths"]]
-    appearance = _looks([*runs, *lengths])
+    appearance = plain_looks([*runs, *lengths])
     figure, (line, times, ends, last) = make_sheet(
         4,
         [sample(name, look) for name, look in appearance.items()],
-        _words(
+        words_of(
             [finding],
             "Gradient descent with momentum on a line with two minima",
             f"Learning rate {finding.config['learning_rate']:g}, from w = "
@@ -88,21 +62,21 @@ def draw_momentum(finding: Finding) -> Figure:
     line.plot(w, np.asarray(height(w)), color="black", linewidth=1.0)
     for i, (name, path) in enumerate(zip(runs, paths, strict=True)):
         look = appearance[name]
-        _line(times, np.arange(len(path)), path, look, 1.0)
+        draw_line(times, np.arange(len(path)), path, look, 1.0)
         # The paths lie on one curve: lifted, they can be told apart.
         lifted = np.asarray(height(path)) + 2.0 * (i + 1)
-        _line(line, path, lifted, look, 0.8)
+        draw_line(line, path, lifted, look, 0.8)
         line.plot(path[-1], lifted[-1], look.marker, color=look.colour)
     times.set_xlim(0, min(paths.shape[1] - 1, 200))
     momenta = arrays["momenta"]
     tenth = momenta >= 0.9
     for name, losses in zip(lengths, arrays["losses"], strict=True):
-        _line(ends, momenta, losses, appearance[name], 1.0)
-        _line(last, momenta[tenth], losses[tenth], appearance[name], 0.8)
-    _label(line, "l(w), and runs lifted above it", "w", "l(w)")
-    _label(times, "runs", "updates", "w")
-    _label(ends, "where runs end", "momentum", "l(w) after the updates")
-    _label(last, "the last tenth", "momentum", "l(w) after the updates")
+        draw_line(ends, momenta, losses, appearance[name], 1.0)
+        draw_line(last, momenta[tenth], losses[tenth], appearance[name], 0.8)
+    label_axes(line, "l(w), and runs lifted above it", "w", "l(w)")
+    label_axes(times, "runs", "updates", "w")
+    label_axes(ends, "where runs end", "momentum", "l(w) after the updates")
+    label_axes(last, "the last tenth", "momentum", "l(w) after the updates")
     return figure
 
 
@@ -123,7 +97,7 @@ def draw_learning_rate(finding: Finding) -> Figure:
             sample(name, Look(colours[i], "-", "o"))
             for name, i in zip(ends, (0, -1), strict=True)
         ],
-        _words(
+        words_of(
             [finding],
             f"Adam with {len(rates)} learning rates, all else the same",
         ),
@@ -141,9 +115,11 @@ def draw_learning_rate(finding: Finding) -> Figure:
     losses.xaxis.set_major_locator(MaxNLocator(4))
     updates = paths.shape[1] - 1
     x, y = "first random projection", "second random projection"
-    _label(plane, f"{updates} updates", x, y)
-    _label(late, f"the last {updates - half} of them", x, y)
-    _label(losses, "where they lead", "learning rate", "loss before the last")
+    label_axes(plane, f"{updates} updates", x, y)
+    label_axes(late, f"the last {updates - half} of them", x, y)
+    label_axes(
+        losses, "where they lead", "learning rate", "loss before the last"
+    )
     return figure
 
 
@@ -155,11 +131,11 @@ def draw_gradient_slice(finding: Finding) -> Figure:
     """
     arrays = finding.arrays
     names = [_steps(t) for t in arrays["lengths"]]
-    appearance = _looks(names)
+    appearance = plain_looks(names)
     figure, (axes,) = make_sheet(
         1,
         [sample(name, look) for name, look in appearance.items()],
-        _words(
+        words_of(
             [finding],
             "The mean loss along the meta-gradient",
             f"At 0 the slope of the longest is {float(arrays['norm']):.4g}.",
@@ -167,11 +143,11 @@ def draw_gradient_slice(finding: Finding) -> Figure:
     )
     for name, losses in zip(names, arrays["losses"].T, strict=True):
         shown = np.where(np.isfinite(losses), losses, np.nan)
-        _line(axes, arrays["offsets"], shown, appearance[name], 1.0)
+        draw_line(axes, arrays["offsets"], shown, appearance[name], 1.0)
     axes.axvline(0.0, color="grey", linewidth=0.6)
     if np.nanmin(arrays["losses"]) > 0:
         axes.set_yscale("log")
-    _label(
+    label_axes(
         axes,
         _of(finding),
         "distance from the weights, along the gradient",
@@ -193,7 +169,7 @@ def draw_plane(finding: Finding) -> Figure:
     figure, panels = make_sheet(
         len(arrays["lengths"]),
         [sample("the weights", here)],
-        _words([finding], "The mean loss along two random directions"),
+        words_of([finding], "The mean loss along two random directions"),
     )
     offsets = arrays["offsets"]
     for i, (axes, length) in enumerate(
@@ -248,11 +224,11 @@ def draw_truncation_bias(findings: Sequence[Finding]) -> Figure:
     names = {f.name: f"window of {_steps(f.config['window'])}" for f in ordered}
     if len(set(names.values())) < len(names):
         names = {f.name: f.name for f in ordered}
-    appearance = _looks(list(names.values()))
+    appearance = plain_looks(list(names.values()))
     figure, (rates, losses, slopes) = make_sheet(
         3,
         [sample(name, look) for name, look in appearance.items()],
-        _words(
+        words_of(
             ordered,
             "Adam's learning rate, learned with windows of several lengths",
             f"An episode is {ordered[0].config['horizon']:,} inner steps; "
@@ -265,8 +241,8 @@ def draw_truncation_bias(findings: Sequence[Finding]) -> Figure:
         rate, ends = arrays["learning_rates"], arrays["meta_losses"]
         episodes = np.linspace(0, len(ends), len(rate))
         shown = _thinned(len(rate))
-        _line(rates, episodes[shown], rate[shown], look)
-        _line(losses, np.arange(1, len(ends) + 1), ends, look)
+        draw_line(rates, episodes[shown], rate[shown], look)
+        draw_line(losses, np.arange(1, len(ends) + 1), ends, look)
         middles, sums = _binned(
             arrays["window_gradients"], finding.config["window"]
         )
@@ -282,9 +258,9 @@ def draw_truncation_bias(findings: Sequence[Finding]) -> Figure:
     rates.set_yscale("log")
     slopes.set_yscale("symlog", linthresh=_smallest(ordered))
     slopes.axhline(0.0, color="grey", linewidth=0.6)
-    _label(rates, "learning rate", "episodes", "learning rate")
-    _label(losses, "loss", "episodes", "mean loss of an episode")
-    _label(
+    label_axes(rates, "learning rate", "episodes", "learning rate")
+    label_axes(losses, "loss", "episodes", "mean loss of an episode")
+    label_axes(
         slopes,
         "at the first learning rate",
         "inner steps",
@@ -311,11 +287,16 @@ _DRAWN: Mapping[str, Callable[[Finding], Figure]] = {
     "gradient_slice": draw_gradient_slice,
     "plane": draw_plane,
 }
-_BIAS = "truncation_bias"
+_TOGETHER: Mapping[str, Callable[[Sequence[Finding]], Figure]] = {
+    "truncation_bias": draw_truncation_bias,
+    "outer_training": draw_outer_training,
+}
 
 
 def draw_findings(findings: Sequence[Finding]) -> dict[str, Figure]:
     """Draw studies: one picture each, one of all windows of a learning rate.
+
+    One, too, of all training runs.
 
     Args:
         findings: any.
@@ -330,14 +311,16 @@ def draw_findings(findings: Sequence[Finding]) -> dict[str, Figure]:
     for finding in findings:
         if finding.kind in _DRAWN:
             drawn[finding.name] = _DRAWN[finding.kind](finding)
-        elif finding.kind != _BIAS:
+        elif finding.kind not in _TOGETHER:
             raise ValueError(
-                f"Pictures are of the studies {', '.join((*_DRAWN, _BIAS))}. "
+                "Pictures are of the studies "
+                f"{', '.join((*_DRAWN, *_TOGETHER))}. "
                 f"Received: kind={finding.kind!r} of {finding.name!r}."
             )
-    biases = [f for f in findings if f.kind == _BIAS]
-    if biases:
-        drawn[_BIAS] = draw_truncation_bias(biases)
+    for kind, draw in _TOGETHER.items():
+        chosen = [f for f in findings if f.kind == kind]
+        if chosen:
+            drawn[kind] = draw(chosen)
     return drawn
 
 

@@ -162,14 +162,31 @@ def groups(
     Optimizees and splits stay together, in the order in which they first
     come; so do the optimizers inside.
     """
-    panels = list(dict.fromkeys((c.optimizee, c.split) for c in curves))
+    panels = list(dict.fromkeys((c.optimizee, c.splits) for c in curves))
     optimizers = list(dict.fromkeys(c.optimizer for c in curves))
     grouped: dict[tuple[str, str, str], list[Curve]] = {
         (*panel, optimizer): [] for panel in panels for optimizer in optimizers
     }
     for curve in curves:
-        grouped[curve.optimizee, curve.split, curve.optimizer].append(curve)
+        grouped[curve.optimizee, curve.splits, curve.optimizer].append(curve)
     return {key: found for key, found in grouped.items() if found}
+
+
+def _places(keys: Iterable[tuple[str, str, str]]) -> dict[tuple[str, str], str]:
+    """Name problems by optimizee, and by split where there are several.
+
+    Args:
+        keys: of `groups`.
+
+    Returns:
+        `(optimizee, split)` to "<optimizee>" or "<optimizee> (<split>)".
+    """
+    panels = list(dict.fromkeys((o, split) for o, split, _ in keys))
+    names = [optimizee for optimizee, _ in panels]
+    return {
+        (o, split): o if names.count(o) == 1 else f"{o} ({split})"
+        for o, split in panels
+    }
 
 
 def verdict(low: float, high: float, published: float, error: float) -> str:
@@ -202,8 +219,8 @@ def _verdict(curves: Sequence[Curve], ends: Endings) -> str:
         return ""
     if first.steps != paper.STEPS:
         return f"not compared: {first.steps} steps"
-    if first.split != SPLIT:
-        return f"not compared: split {first.split!r}"
+    if first.splits != SPLIT:
+        return f"not compared: split {first.splits!r}"
     if any(curve.notice for curve in curves):
         return "not compared: not the full data"
     if ends.diverged == ends.runs:
@@ -237,7 +254,7 @@ def _end_row(curves: Sequence[Curve]) -> EndRow:
         seeds=ends.seeds,
         diverged=ends.diverged,
         steps=first.steps,
-        split=first.split,
+        split=first.splits,
         published=paper.PUBLISHED.get((first.optimizer, first.optimizee)),
         verdict=_verdict(curves, ends),
         learning_rate=first.config.get("learning_rate") if tuning else None,
@@ -353,7 +370,9 @@ def tuning_table(curves: Sequence[Curve]) -> Table:
                     ranges(tuning["seeds"]),
                 )
             )
-    return Table("Tuning: every candidate's score, ln loss", columns, rows)
+    # What is measured on several splits may be tuned once.
+    unique = list(dict.fromkeys(rows))
+    return Table("Tuning: every candidate's score, ln loss", columns, unique)
 
 
 def score_cell(score: float) -> Cell:
@@ -425,10 +444,11 @@ def comparison_table(curves: Sequence[Curve], baseline: str) -> Table:
     )
     rows: list[tuple[Cell, ...]] = []
     grouped = groups(curves)
+    places = _places(grouped)
     for (optimizee, split, optimizer), group in grouped.items():
         if optimizer == baseline:
             continue
         base = grouped.get((optimizee, split, baseline), [])
         cells = _comparison(group, base, optimizer, baseline)
-        rows.append((optimizee, optimizer, *cells))
+        rows.append((places[optimizee, split], optimizer, *cells))
     return Table(f"ln of the end value minus that of {baseline}", columns, rows)

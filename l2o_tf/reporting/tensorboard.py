@@ -38,12 +38,16 @@ def averaged(losses: np.ndarray, every: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def run_folder(folder: str | os.PathLike[str], curve: Curve) -> pathlib.Path:
-    """Return `<folder>/tensorboard/<optimizer>/<optimizee>-<split>-seed<k>`."""
+    """Return `<folder>/tensorboard/<optimizer>/<optimizee>-<split>-seed<k>`.
+
+    With `-measured_<split>` where the losses are of another.
+    """
+    measured = f"-measured_{curve.measured}" if curve.measured else ""
     optimizer, problem = (
         "_".join(name.split(os.sep))
         for name in (
             curve.optimizer,
-            f"{curve.optimizee}-{curve.split or 'nodata'}",
+            f"{curve.optimizee}-{curve.split or 'nodata'}{measured}",
         )
     )
     name = f"{problem}-seed{curve.seed}"

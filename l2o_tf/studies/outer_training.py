@@ -22,8 +22,8 @@ from l2o_tf.core import checks
 from l2o_tf.runtime.run_dir import find_run
 from l2o_tf.studies.base import Progress, Study
 
+# The last one is read last: each episode has its row there first.
 _TABLES: Mapping[str, tuple[str, ...]] = {
-    "train": ("episode", "horizon", "mean_meta_loss", "meta_updates"),
     "validation": ("episode", "horizon", "mean_loss"),
     "population": (
         "episode",
@@ -31,6 +31,7 @@ _TABLES: Mapping[str, tuple[str, ...]] = {
         "log10_score_variance",
         "log10_pathwise_variance",
     ),
+    "train": ("episode", "horizon", "mean_meta_loss", "meta_updates"),
 }
 _SUMMARY = "summary.json"
 _DIGITS = 16

@@ -28,6 +28,9 @@ class WindowPerUpdate(FixedHorizon):
         ValueError: if an argument is not a positive int.
     """
 
+    most_windows: int
+    longest_window: int
+
     def __init__(
         self, num_windows: int, longest: int, validation_horizon: int
     ) -> None:

@@ -27,6 +27,7 @@ FACTS = {
     "device": "CPU",
     "tuning": {"chosen": 1, "candidates": [{"score": np.inf}]},
     "notice": "NOT THE FULL MNIST",
+    "measured": "train",
 }
 
 
@@ -50,6 +51,10 @@ def test_the_file_is_named_after_what_it_holds(tmp_path):
     )
     assert curve_file("a/b", "quadratic", "", 0) == (
         "a_b-quadratic-nodata-seed0.npz"
+    )
+    other = make_curve(split="train", measured="test")
+    assert save_curve(tmp_path, other).name == (
+        "dm-mlp_orig-train-measured_test-seed0.npz"
     )
 
 
@@ -98,7 +103,8 @@ def test_index_has_a_row_per_curve(tmp_path):
     assert (a["lowest"], a["not_finite"]) == ("2.0", "0")
     assert (a["learning_rate"], a["seconds"]) == ("0.01", "1.5")
     assert a["config_hash"] == FACTS["config_hash"]
-    assert a["file"] == "dm-mlp_orig-test-seed0.npz"
+    assert a["file"] == "dm-mlp_orig-test-measured_train-seed0.npz"
+    assert (a["split"], b["split"]) == ("train, optimised on test", "test")
     assert (b["steps"], b["not_finite"], b["lowest"]) == ("2", "1", "1.0")
     assert (b["learning_rate"], b["notice"]) == ("", "")
 

@@ -32,6 +32,7 @@ def build(monkeypatch):
 def test_every_study_of_the_paper_has_its_file():
     assert STUDY_FILES == [
         "study_chaos.gin",
+        "study_outer_training.gin",
         "study_slices.gin",
         "study_toy.gin",
         "study_truncation_bias.gin",
@@ -105,6 +106,29 @@ def test_figure_3(build):
         assert study.period == 10_000
         assert type(study.meta_optimizer).__name__ == "Adam"
         assert study.optimizee.hidden == (32, 32)
+
+
+def test_figures_4_and_8(build, tmp_path):
+    runs = {}
+    for label in ("merged", "gradients"):
+        metrics = tmp_path / label / "metrics"
+        metrics.mkdir(parents=True)
+        (tmp_path / label / "config.gin").write_text("")
+        (metrics / "train.csv").write_text(
+            "episode,horizon,mean_meta_loss,meta_updates\n1,100,2.0,10\n"
+        )
+        runs[label] = str(tmp_path / label)
+    studies = build("study_outer_training.gin", f"runs = {runs}")
+    assert [s.label for s in studies] == ["merged", "gradients"]
+    assert [s.window for s in studies] == [5, 5]
+
+
+def test_figure_8_is_of_the_three_small_runs():
+    text = (ROOT / "gin" / "study_outer_training.gin").read_text()
+    (line,) = (x for x in text.splitlines() if x.startswith("runs = "))
+    for name in ("metz_small", "metz_small_gradients", "metz_small_es"):
+        assert f"'runs/{name}'" in line
+        assert (ROOT / "gin" / f"{name}.gin").exists()
 
 
 def test_studies_leave_nothing_of_a_sweep_bound(build):

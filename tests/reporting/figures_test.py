@@ -36,6 +36,36 @@ def test_splits_of_one_optimizee_have_panels_of_their_own():
     assert [p.lines[0].get_ydata()[0] for p in panels] == [2, 3]
 
 
+def test_losses_of_another_split_have_a_panel_of_their_own():
+    curves = [
+        make_curve([2, 1], split="train"),
+        make_curve([4, 3], split="train", measured="test"),
+        make_curve([3, 1]),
+    ]
+    panels = draw(curves, RAW).axes
+    assert [p.get_ylabel() for p in panels] == [
+        "loss on train",
+        "loss on test, optimised on train",
+        "loss on test",
+    ]
+    assert [p.lines[0].get_ydata()[0] for p in panels] == [2, 4, 3]
+
+
+def test_a_long_label_has_two_lines():
+    curve = make_curve([4, 3, 2], split="train", measured="test")
+    (axes, *_) = draw([curve], Drawing(window=2)).axes
+    assert axes.get_ylabel() == (
+        "loss on test, optimised on train,\nrunning mean over 2 updates"
+    )
+
+
+def test_a_title_and_words_are_the_callers():
+    figure = draw(CURVES, RAW, "A title", {"mlp_relu": "MLP-ReLU"})
+    assert figure.texts[0].get_text() == "A title"
+    titles = [p.get_title() for p in figure.axes]
+    assert titles == ["mlp_orig", "MLP-ReLU"]
+
+
 def test_the_legend_counts_seeds_and_diverged_runs():
     assert labels(draw(CURVES, RAW)) == [
         "dm (1 to 2 seeds)",

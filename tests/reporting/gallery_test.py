@@ -25,6 +25,22 @@ def test_all_figures_of_which_there_is_a_curve_are_drawn():
     ]
 
 
+def test_figures_of_both_papers_are_drawn():
+    simple = ending_at(
+        [-1.0], "simple", optimizee="base_mlp", split="train", steps=10
+    )
+    drawn = draw_all(CURVES + simple, RAW)
+    assert list(drawn) == [
+        "curves",
+        *("2", "3", "6", "A2"),
+        *("simple_2", "simple_3", "simple_A1"),
+    ]
+    assert list(draw_all(CURVES + simple, RAW, ["simple_3"])) == [
+        "curves",
+        "simple_3",
+    ]
+
+
 def test_figures_that_are_asked_for_are_drawn():
     assert list(draw_all(CURVES, RAW, ["6", "7"])) == ["curves", "6"]
 

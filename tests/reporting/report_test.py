@@ -171,6 +171,26 @@ def test_exploration_has_a_row_per_run():
     ]
 
 
+def test_a_figure_of_simple_optimizers_paper_has_its_statements():
+    curves = ending_at(
+        [0.0], "simple", optimizee="base_mlp", split="train", steps=10
+    )
+    figures = draw_all(curves, Drawing(window=1), ["simple_3", "simple_A1"])
+    page = Page(report(curves, figures))
+    assert (
+        "SimpleOptimizer, Figure 3. Without one of its parts."
+    ) in page.texts
+    assert page.tables.count("What the paper says, and what is here") == 1
+    assert ["3", "With biases it is worse.", "not measured", ""] in page.rows
+    assert page.texts.count("All curves.") == 1  # of the picture of all
+
+
+def test_a_figure_of_metz_et_al_has_its_caption():
+    curves = ending_at([-1.0], "metz", optimizee="metz_conv", split="train")
+    text = report(curves, draw_all(curves, Drawing(window=1)))
+    assert "Metz et al. 2019, Figure 6. Losses by updates." in text
+
+
 def test_without_times_tuning_and_baseline_there_are_no_such_tables():
     page = Page(report(ending_at([0.0]), {}))
     assert page.tables == [

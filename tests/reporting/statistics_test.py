@@ -203,6 +203,7 @@ def test_one_end_has_no_standard_deviation():
         ("optimizer", ("dm", "adam")),
         ("optimizee", ("mlp_orig", "nas")),
         ("split", ("test", "train")),
+        ("measured", ("test", None)),
         ("config_hash", ("a", "b")),
     ],
 )
@@ -327,6 +328,7 @@ def test_one_finite_pair_has_no_interval():
     [
         ({"optimizee": "nas"}, "Received: optimizee='mlp_orig' and 'nas'"),
         ({"split": "train"}, "Received: split='test' and 'train'"),
+        ({"measured": "train"}, "Received: measured=None and 'train'"),
         ({"steps": 7}, "Received: steps=10 and 7"),
     ],
 )

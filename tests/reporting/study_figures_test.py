@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from matplotlib.colors import LogNorm
+from support.findings import finding, labels, text_of, training
 
 from l2o_tf.reporting.study_figures import (
     draw_findings,
@@ -13,17 +14,11 @@ from l2o_tf.reporting.study_figures import (
     draw_truncation_bias,
     save_findings,
 )
-from l2o_tf.studies.store import Finding
 
 OF = {
     "cell": {"class": "DMLSTM"},
     "measured": {"class": "MLP", "split": "meta_valid"},
 }
-
-
-def finding(kind, arrays, config=None, name=None, notice=None):
-    arrays = {key: np.asarray(value) for key, value in arrays.items()}
-    return Finding(name or kind, kind, arrays, config or {}, notice, 1.0, "0")
 
 
 MOMENTUM = finding(
@@ -82,14 +77,6 @@ def bias(window, name=None):
         {"window": window, "horizon": 1000, "update": "window"},
         name or f"truncation_bias_{window}",
     )
-
-
-def text_of(figure):
-    return [t.get_text() for t in figure.texts]
-
-
-def labels(figure):
-    return [t.get_text() for t in figure.legends[0].get_texts()]
 
 
 def test_momenta_are_drawn_against_losses():
@@ -192,8 +179,15 @@ def test_studies_of_one_window_go_by_their_names():
 
 
 def test_windows_share_a_picture_and_others_have_their_own():
-    names = draw_findings([MOMENTUM, bias(1), bias(10), SLICE])
-    assert list(names) == ["momentum", "gradient_slice", "truncation_bias"]
+    names = draw_findings(
+        [MOMENTUM, training("a"), bias(1), training("b"), bias(10), SLICE]
+    )
+    assert list(names) == [
+        "momentum",
+        "gradient_slice",
+        "truncation_bias",
+        "outer_training",
+    ]
     assert draw_findings([]) == {}
 
 

@@ -321,3 +321,35 @@ def test_comparison_with_a_baseline():
 def test_comparison_with_an_absent_baseline_is_refused():
     with pytest.raises(ValueError, match="Received: baseline='adam'"):
         comparison_table(full([0.0]), "adam")
+
+
+def test_losses_of_another_split_are_a_group_of_their_own():
+    usual = full([-1.0, -2.0])
+    other = full([-3.0, -4.0], measured="train")
+    first, second = end_rows([*usual, *other])
+    assert [first.split, second.split] == ["test", "train, optimised on test"]
+    assert second.verdict == "not compared: split 'train, optimised on test'"
+    assert (first.low, second.low) == pytest.approx((-2.0, -4.0))
+
+
+def test_problems_of_several_splits_are_told_apart():
+    curves = [
+        *full([-1.0, -2.0]),
+        *full([-3.0, -3.0], "adam"),
+        *full([-1.0, -1.0], measured="train"),
+        *full([-5.0, -5.0], "adam", measured="train"),
+        *full([-1.0, -2.0], optimizee="nas"),
+        *full([-1.0, -2.0], "adam", optimizee="nas"),
+    ]
+    rows = comparison_table(curves, "adam").rows
+    assert [row[0] for row in rows] == [
+        "mlp_orig (test)",
+        "mlp_orig (train, optimised on test)",
+        "nas",
+    ]
+    assert [row[2] for row in rows] == pytest.approx([1.5, 4.0, 0.0])
+
+
+def test_what_is_measured_twice_is_tuned_once():
+    curves = [*tuned([-1.0]), *tuned([-1.0], measured="train")]
+    assert len(tuning_table(curves).rows) == 3

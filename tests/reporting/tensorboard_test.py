@@ -42,6 +42,16 @@ def test_opposite_infinities_are_not_a_number():
     np.testing.assert_array_equal(means, [np.nan, 1.0])
 
 
+def test_losses_of_another_split_are_a_run_of_their_own(tmp_path):
+    usual = make_curve([1.0], split="train")
+    other = make_curve([1.0], split="train", measured="test")
+    names = [run_folder(tmp_path, c).name for c in (usual, other)]
+    assert names == [
+        "mlp_orig-train-seed0",
+        "mlp_orig-train-measured_test-seed0",
+    ]
+
+
 def test_every_curve_is_a_run(tmp_path):
     curves = [
         make_curve(np.arange(25.0), 0),
