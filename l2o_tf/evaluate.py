@@ -36,7 +36,8 @@ For example:
 
 Every curve is one .npz in the output directory; index.csv there has a row per
 curve. A loss is measured after each update on a fresh minibatch of the split,
-which is also the one that the problem is optimised on.
+which is also the one that the problem is optimised on, unless a configuration
+names another (`Comparison.measured`).
 """
 
 from __future__ import annotations
