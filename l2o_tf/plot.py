@@ -52,7 +52,7 @@ from l2o_tf.reporting.report import report
 from l2o_tf.reporting.reproduction import not_measured, reproduction
 from l2o_tf.reporting.simple_costs import read_costs
 from l2o_tf.reporting.simple_paper import Cost
-from l2o_tf.reporting.study_figures import save_findings
+from l2o_tf.reporting.study_figures import draw_findings, save_findings
 from l2o_tf.reporting.tables import comparison_table, end_table, tuning_table
 from l2o_tf.reporting.tensorboard import write_events
 from l2o_tf.runtime.arrays import DamagedFileError
@@ -209,10 +209,11 @@ def _write_reproduction(
     """Write the text that --reproduction asks for, its pictures and index."""
     path = pathlib.Path(FLAGS.reproduction)
     folder = make_folder(picture_folder(path))
-    pictures = save_beside_text(path, figures)
+    findings = [found for f in folders for found in load_findings(f)]
+    pictures = save_beside_text(path, {**figures, **draw_findings(findings)})
     write_index(folder, [curve.index_row() for curve in curves])
     command = shlex.join(["python", "-m", "l2o_tf.plot", *sys.argv[1:]])
-    text = reproduction(curves, pictures, command, _costs(folders))
+    text = reproduction(curves, pictures, command, _costs(folders), findings)
     write_text(path, text)
     return path
 

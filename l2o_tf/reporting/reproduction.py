@@ -12,6 +12,11 @@ from l2o_tf.evaluation.curves import TAIL, Curve
 from l2o_tf.reporting import claims, grids, paper, simple_paper
 from l2o_tf.reporting.deviations import DEVIATIONS
 from l2o_tf.reporting.exploration import is_exploration
+from l2o_tf.reporting.metz_section import (
+    is_of_metz,
+    metz_pictures,
+    metz_section,
+)
 from l2o_tf.reporting.prose import blocks, paragraph
 from l2o_tf.reporting.provenance import provenance_table
 from l2o_tf.reporting.simple_section import simple_section
@@ -26,6 +31,7 @@ from l2o_tf.reporting.tables import (
     shown,
     tuned_rate,
 )
+from l2o_tf.studies.store import Finding
 
 
 def _ordered(known: Iterable[str], found: Iterable[str]) -> list[str]:
@@ -308,19 +314,22 @@ def reproduction(
     pictures: Mapping[str, str],
     command: str,
     costs: Mapping[str, simple_paper.Cost] | None = None,
+    findings: Sequence[Finding] = (),
 ) -> str:
     """Return the text of REPRODUCTION.md.
 
-    Curves on the optimizees of SimpleOptimizer's paper have a section of
-    their own, and are in no other but that of what was measured.
+    Curves on the optimizees of SimpleOptimizer's paper, and those on Metz et
+    al.'s problems, have a section of their own, and are in no other but that of
+    what was measured.
 
     Args:
         curves: all there are.
         pictures: a figure's number, as in `paper.FIGURES`, or its name in
-            `simple_paper.FIGURES`, to the path of its picture, relative to
-            the text.
+            `simple_paper.FIGURES` or of `metz_pictures`, to the path of its
+            picture, relative to the text.
         command: what was typed to make the text.
         costs: of SimpleOptimizer's Table 1, as `read_costs` reads them.
+        findings: what studies found.
 
     Raises:
         ValueError: if there is no curve, a picture is of no figure, or seeds
@@ -330,13 +339,16 @@ def reproduction(
         raise ValueError("There is nothing to report. Received: curves=[].")
     numbers = [figure.number for figure in paper.FIGURES]
     numbers += [figure.name for figure in simple_paper.FIGURES]
+    numbers += metz_pictures(findings)
     unknown = sorted(set(pictures) - set(numbers))
     if unknown:
         raise ValueError(
             f"Pictures are of the papers' figures: {', '.join(numbers)}. "
             f"Received: pictures={unknown}."
         )
-    others = [c for c in curves if not simple_paper.is_of_paper(c)]
+    others = [
+        c for c in curves if not (simple_paper.is_of_paper(c) or is_of_metz(c))
+    ]
     return blocks(
         "# Reproduction\n",
         paragraph(
@@ -348,4 +360,5 @@ def reproduction(
         _measured(curves),
         _against_the_paper(others, pictures) if others else "",
         simple_section(curves, pictures, costs),
+        metz_section(curves, findings, pictures),
     )

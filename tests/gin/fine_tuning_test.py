@@ -83,7 +83,7 @@ def test_five_repetitions_halve_the_loss_or_stop_at_a_thousand_batches(
     assert trainer.estimator.unroll_length == 20
     adam = trainer.meta_optimizer
     assert isinstance(adam, Adam)
-    assert adam.learning_rate == 1e-3
+    assert adam.learning_rate == 1e-4
     assert trainer.optimizee is trainer.validation_optimizee
     assert trainer.optimizee.split == "train[5%]"
     assert trainer.optimizee.data.images.shape[0] == 3  # one of each class
