@@ -125,7 +125,7 @@ def test_the_optimizer_and_its_meta_optimizer_are_the_authors(file, built):
     assert isinstance(meta, RepairedGradients)
     assert isinstance(meta.optimizer, Adam)
     assert meta.bound == 0.1
-    assert meta.optimizer.learning_rate == (1e-3 if file in SMALL else 1e-5)
+    assert meta.optimizer.learning_rate == (3e-4 if file in SMALL else 1e-5)
     assert (meta.optimizer.beta_1, meta.optimizer.beta_2) == (0.5, 0.999)
 
 
