@@ -35,7 +35,11 @@ from l2o_tf.evaluation import (  # noqa: F401
 )
 from l2o_tf.interop import pretrained, released_weights  # noqa: F401
 from l2o_tf.learned import collection as cells  # noqa: F401
-from l2o_tf.meta_training import trainer  # noqa: F401
+from l2o_tf.meta_training import (  # noqa: F401
+    asynchronous,
+    synchronous,
+    trainer,
+)
 from l2o_tf.optimizees import collection as optimizees
 from l2o_tf.optimizees import (  # noqa: F401
     combination,

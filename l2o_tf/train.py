@@ -19,6 +19,12 @@ Examples:
       of the learned optimizer every 50 episodes, and a profile of episode 20.
       Watch it with: tensorboard --logdir=runs
 
+With TF_CONFIG set, the process is one of a cluster: the learner, a worker that
+does what the learner sends (until it is told to stop), or one of equal workers,
+see l2o_tf/runtime/tf_config.py. The configuration says Trainer.workers.
+tools/local_cluster.py starts a cluster on this machine. A worker keeps nothing:
+it may be killed and started again; the learner continues with the same command.
+
 Ctrl-C or SIGTERM: the run is saved, and the command that continues it shown.
 A second Ctrl-C ends it at once; what came after the last checkpoint is then
 repeated on resuming.
@@ -33,11 +39,18 @@ import signal
 import sys
 
 import gin
+import tensorflow as tf
 from absl import app, flags
 
 from l2o_tf import config
 from l2o_tf.cli import data_dir_flag, gin_flags, run_command
 from l2o_tf.meta_training.failures import NonFiniteError, NotHalvedError
+from l2o_tf.meta_training.follower import (
+    SharedStop,
+    check_equal,
+    follow,
+    newest_state,
+)
 from l2o_tf.meta_training.root import train
 from l2o_tf.meta_training.run import Run, check_looks
 from l2o_tf.meta_training.state import Phase
@@ -47,11 +60,16 @@ from l2o_tf.meta_training.summary import (
     write_summary,
 )
 from l2o_tf.meta_training.trainer import Trainer
-from l2o_tf.runtime.interrupts import GracefulStop
+from l2o_tf.meta_training.workers import join
+from l2o_tf.runtime.cluster import Coordinated, Peers, connect, serve
+from l2o_tf.runtime.interrupts import GracefulStop, Stop
 from l2o_tf.runtime.run_dir import RunDirectory, RunPaths, default_run_dir
+from l2o_tf.runtime.tf_config import Cluster, cluster_of_environment
 from l2o_tf.version import __version__
 
 FLAGS = flags.FLAGS
+_READY = b"ready"
+_PATIENCE = 120.0  # seconds in which all processes of a cluster must have begun
 
 
 def define_flags() -> None:
@@ -119,7 +137,7 @@ def _command(run_dir: str, episodes: int = 0) -> str:
     return shlex.join(words)
 
 
-def _train(run: Run, stop: GracefulStop, run_dir: str) -> str:
+def _train(run: Run, stop: Stop, run_dir: str) -> str:
     """Carry the run on, keep its summary, and return its status."""
     path, facts = run.directory.paths.path, run.facts
     command = _command(run_dir, run.state.episode)
@@ -165,14 +183,72 @@ def _advice(path: pathlib.Path, status: str) -> str:
     )
 
 
+def _exit_code(signal_name: str) -> int:
+    """Return the code of a process that was stopped by a signal."""
+    return 128 + int(signal.Signals[signal_name])
+
+
+def _serve(cluster: Cluster) -> int:
+    """Serve a learner until a signal comes; return the exit code."""
+    with GracefulStop() as stop:
+        print(f"Serving at {cluster.address}.", file=sys.stderr, flush=True)
+        serve(cluster, stop)
+    return _exit_code(stop.signal_name)
+
+
+def _connect(cluster: Cluster | None) -> Coordinated | Peers | None:
+    """Return the connection to the other processes, if there are some."""
+    if cluster is None:
+        return None
+    if not cluster.has_learner and not FLAGS.run_dir:
+        raise ValueError(
+            "Processes that train together need one name for their run. "
+            "Received: run_dir=None. Give all of them the same --run_dir."
+        )
+    return connect(cluster, _PATIENCE)
+
+
+def _follow(trainer: Trainer, peers: Peers, text: str) -> int:
+    """Train along with the first process; return the exit code."""
+    with GracefulStop() as stop:
+        peers.exchange(_READY)
+        state = newest_state(trainer, RunPaths(pathlib.Path(FLAGS.run_dir)))
+        check_equal(peers, state, _to_be_equal(text))
+        shared = SharedStop(stop, peers)
+        state = follow(trainer, state, shared)
+    print(f"Worker {peers.index}: {describe(state)}.")
+    return 0 if state.phase is Phase.DONE else _exit_code(shared.signal_name)
+
+
+def _together(run: Run, stop: Stop, link: object, text: str) -> Stop:
+    """Begin together with the other processes; return what stops all."""
+    if not isinstance(link, Peers):
+        return stop
+    link.exchange(_READY)
+    check_equal(link, run.state, _to_be_equal(text))
+    return SharedStop(stop, link)
+
+
+def _to_be_equal(text: str) -> dict[str, object]:
+    """Return what all processes of a run must have in common."""
+    return {"configuration": text, "version": (__version__, tf.__version__)}
+
+
 def main(argv: list[str]) -> int:
     """Run the command; return the exit code."""
     if len(argv) > 1:
         raise app.UsageError(f"Unknown arguments: {' '.join(argv[1:])}")
+    cluster = cluster_of_environment()
     text = config.load(FLAGS.gin_file, FLAGS.gin_param)
+    if cluster is not None and cluster.serves:
+        return _serve(cluster)
     name = config.name_of(FLAGS.gin_file)
+    link = _connect(cluster)  # before there is any tensor
     trainer = config.build(train)
     config.check_all_used()
+    join(trainer.workers, link)
+    if isinstance(link, Peers) and link.index:
+        return _follow(trainer, link, text)
     path = FLAGS.run_dir or str(default_run_dir(name, datetime.datetime.now()))
     notice = trainer.notice
     check_looks(
@@ -180,7 +256,7 @@ def main(argv: list[str]) -> int:
     )
     with (
         RunDirectory(path, text, "meta-training") as directory,
-        GracefulStop() as stop,
+        GracefulStop() as own_stop,
     ):
         check_same_data(directory.paths.path, notice)
         directory.write_config(gin.operative_config_str())
@@ -201,8 +277,11 @@ def main(argv: list[str]) -> int:
             if notice:
                 run.metrics.text("notice", notice)
                 print(notice, file=sys.stderr)
+            stop = _together(run, own_stop, link, text)
             status = _train(run, stop, path)
     print(f"{path}: {describe(run.state)}.")
+    if trainer.workers is not None:
+        print(f"{trainer.workers.counted.describe()}.")
     if notice:
         print(notice)
     if status == "stopped":
@@ -210,7 +289,7 @@ def main(argv: list[str]) -> int:
             f"Saved after {stop.signal_name}. To continue:\n"
             f"  {_command(path, run.state.episode)}"
         )
-        return 128 + int(signal.Signals[stop.signal_name])
+        return _exit_code(stop.signal_name)
     print(_advice(directory.paths.path, status))
     return 0
 

@@ -8,7 +8,11 @@ import tensorflow as tf
 
 from l2o_tf.core.numerics import all_finite, select
 from l2o_tf.core.types import Nest, Scalar, Seed, Vector
-from l2o_tf.estimators.base import EpisodeContext, MetaGradientEstimator
+from l2o_tf.estimators.base import (
+    EpisodeContext,
+    Estimate,
+    MetaGradientEstimator,
+)
 from l2o_tf.optimizees.base import Optimizee
 from l2o_tf.optimizers.base import OptimizerCell, OptimizerInputs
 from l2o_tf.techniques.fine_tuning import HalvedLoss
@@ -103,6 +107,51 @@ def meta_update(
     return select(applied, moved, state), finite
 
 
+def no_windows(
+    estimator: MetaGradientEstimator, state: MetaState
+) -> EpisodeReport:
+    """Return the report of an episode before its first window."""
+    zero = tf.constant(0.0, state.meta_params.dtype)
+    return EpisodeReport(
+        zero,
+        zero,
+        zero,
+        tf.constant(0),
+        details=estimator.no_details(),
+    )
+
+
+def add_window(
+    report: EpisodeReport, estimate: Estimate, finite: Scalar
+) -> EpisodeReport:
+    """Add a window to the sums of a report.
+
+    Args:
+        report: with sums in the place of means.
+        estimate: of the window.
+        finite: bool scalar, of `meta_update`.
+    """
+    norm = tf.norm(estimate.meta_gradient)
+    return report._replace(
+        mean_loss=report.mean_loss + estimate.meta_loss,
+        last_loss=estimate.last_loss,
+        gradient_norm=report.gradient_norm
+        + tf.where(finite, norm, tf.zeros_like(norm)),
+        skipped=report.skipped + tf.cast(~finite, tf.int32),
+        details=tf.nest.map_structure(tf.add, report.details, estimate.details),
+    )
+
+
+def average_windows(report: EpisodeReport, windows: Scalar) -> EpisodeReport:
+    """Make means of sums over so many windows."""
+    # One that is over before its first window has no mean: 0, not 0 / 0.
+    count = tf.cast(tf.maximum(windows, 1), report.mean_loss.dtype)
+    return report._replace(
+        mean_loss=report.mean_loss / count,
+        gradient_norm=report.gradient_norm / count,
+    )
+
+
 def train_episode(
     cell: OptimizerCell,
     optimizee: Optimizee,
@@ -151,20 +200,10 @@ def train_episode(
         state, finite = meta_update(
             meta_optimizer, state, estimate.meta_gradient, estimate.meta_loss
         )
-        norm = tf.norm(estimate.meta_gradient)
-        report = EpisodeReport(
-            mean_loss=report.mean_loss + estimate.meta_loss,
-            last_loss=estimate.last_loss,
-            gradient_norm=report.gradient_norm
-            + tf.where(finite, norm, tf.zeros_like(norm)),
-            skipped=report.skipped + tf.cast(~finite, tf.int32),
-            fall=ending.observe(optimizee, carry, report.fall)
-            if ending
-            else (),
-            details=tf.nest.map_structure(
-                tf.add, report.details, estimate.details
-            ),
-        )
+        report = add_window(report, estimate, finite)
+        if ending:
+            fall = ending.observe(optimizee, carry, report.fall)
+            report = report._replace(fall=fall)
         return i + 1, state, carry, report
 
     def goes_on(
@@ -174,30 +213,11 @@ def train_episode(
         more = i < num_windows
         return more & ending.goes_on(report.fall) if ending else more
 
-    zero = tf.constant(0.0, state.meta_params.dtype)
     carry = estimator.start(cell, optimizee, seed, context, state.meta_params)
-    fall = ending.begin(optimizee, carry) if ending else ()
+    report = no_windows(estimator, state)
+    if ending:
+        report = report._replace(fall=ending.begin(optimizee, carry))
     windows, state, carry, report = tf.while_loop(
-        goes_on,
-        body,
-        (
-            tf.constant(0),
-            state,
-            carry,
-            EpisodeReport(
-                zero,
-                zero,
-                zero,
-                tf.constant(0),
-                fall,
-                estimator.no_details(),
-            ),
-        ),
+        goes_on, body, (tf.constant(0), state, carry, report)
     )
-    # One that is over before its first window has no mean: 0, not 0 / 0.
-    count = tf.cast(tf.maximum(windows, 1), zero.dtype)
-    report = report._replace(
-        mean_loss=report.mean_loss / count,
-        gradient_norm=report.gradient_norm / count,
-    )
-    return state, report, carry
+    return state, average_windows(report, windows), carry

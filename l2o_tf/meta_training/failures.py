@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from l2o_tf.core.numerics import all_finite
+from l2o_tf.core.types import Nest
 from l2o_tf.meta_training.state import TrainingState
 from l2o_tf.techniques.fine_tuning import Fall, HalvedLoss
 
@@ -83,3 +85,8 @@ def check_ended(
         "all the same. "
         f"Received: ratio={ending.ratio:g}, otherwise='stop'."
     )
+
+
+def finite_or(memory: Nest, old: Nest) -> Nest:
+    """Return the memory, or the old one if a run ended in no numbers."""
+    return memory if all_finite(memory).numpy() else old

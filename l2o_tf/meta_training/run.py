@@ -20,7 +20,7 @@ from l2o_tf.meta_training.state import Phase, TrainingState
 from l2o_tf.meta_training.trainer import Trainer, Validation
 from l2o_tf.runtime.checkpoints import Checkpoints
 from l2o_tf.runtime.histograms import COLUMNS
-from l2o_tf.runtime.interrupts import GracefulStop
+from l2o_tf.runtime.interrupts import Stop
 from l2o_tf.runtime.metrics import MetricsWriter
 from l2o_tf.runtime.profiles import profiled
 from l2o_tf.runtime.progress import ProgressBar
@@ -205,7 +205,7 @@ class Run:
             {"state": metadata, "metrics": self.metrics.position()},
         )
 
-    def finish(self, stop: GracefulStop) -> TrainingState:
+    def finish(self, stop: Stop) -> TrainingState:
         """Make transitions until training is over or a stop is requested.
 
         Args:
@@ -335,7 +335,7 @@ class Run:
         }
         self.metrics.write("population", row)
 
-    def _validation(self, bar: ProgressBar, stop: GracefulStop) -> bool:
+    def _validation(self, bar: ProgressBar, stop: Stop) -> bool:
         """Run the validation that is due; False if it was abandoned."""
         losses, state = [], self.state
         runs = self.trainer.validation_runs

@@ -12,7 +12,6 @@ import tensorflow as tf
 
 from l2o_tf.core import checks, seeds
 from l2o_tf.core.compile import compiled
-from l2o_tf.core.numerics import all_finite
 from l2o_tf.core.types import Nest, Seed
 from l2o_tf.estimators.base import EpisodeContext, MetaGradientEstimator
 from l2o_tf.meta_training.best_window import best_of_window, check_best_window
@@ -22,13 +21,18 @@ from l2o_tf.meta_training.episode import (
     initial_meta_state,
     train_episode,
 )
-from l2o_tf.meta_training.failures import check_ended, check_updated
+from l2o_tf.meta_training.failures import (
+    check_ended,
+    check_updated,
+    finite_or,
+)
 from l2o_tf.meta_training.population import check_population
 from l2o_tf.meta_training.probe import Probe
 from l2o_tf.meta_training.problems import Problems
 from l2o_tf.meta_training.state import Phase, SourceSlots, TrainingState
 from l2o_tf.meta_training.validation import Validation
 from l2o_tf.meta_training.windows import check_windows
+from l2o_tf.meta_training.workers import PairWorkers, check_workers
 from l2o_tf.optimizees.base import Optimizee, join_notices
 from l2o_tf.optimizees.ensemble import Ensemble
 from l2o_tf.optimizers.base import OptimizerCell
@@ -89,6 +93,7 @@ class Trainer:
             `validation_period`; None for the whole run alone.
         ending: a `HalvedLoss`, which may end an episode before its horizon, as
             in fine-tuning; None for none.
+        workers: run the estimator's pairs in a cluster; None: in this process.
 
     Raises:
         ValueError: if horizons and windows do not fit together
@@ -116,6 +121,7 @@ class Trainer:
         max_failed_episodes: int = 20,
         best_window: int | None = None,
         ending: HalvedLoss | None = None,
+        workers: PairWorkers | None = None,
     ) -> None:
         for name, value, kind in (
             ("cell", cell, OptimizerCell),
@@ -128,7 +134,7 @@ class Trainer:
             checks.instance("imitation", imitation, Imitation)
         if ending is not None:
             checks.instance("ending", ending, HalvedLoss)
-        self.ending = ending
+        self.ending, self.workers = ending, workers
         self.cell = cell
         self.optimizee = optimizee
         self.problems = Problems(optimizee)
@@ -171,6 +177,7 @@ class Trainer:
         if self._keeps_memory:
             self.problems.check_one_size(self.validation_optimizee)
         check_population(estimator, self.problems, imitation, ending)
+        check_workers(workers, estimator, imitation)
         self._shares_slots = imitation is not None and imitation.shares_slots
         self._initial = self._initial_state(
             0 if self._shares_slots else len(teachers)
@@ -272,14 +279,17 @@ class Trainer:
     def _episode(self, source: int, problem: int) -> Callable[..., Any]:
         """Return the compiled episode of a source on a problem."""
         if (source, problem) not in self._episodes:
-            self._episodes[source, problem] = compiled(
-                functools.partial(
-                    self._train_episode,
-                    self._estimators[source],
-                    self.problems.member(problem),
-                ),
-                self.jit_compile,
-            )
+            parts = self._estimators[source], self.problems.member(problem)
+            if self.workers is None:
+                episode = compiled(
+                    functools.partial(self._train_episode, *parts),
+                    self.jit_compile,
+                )
+            else:
+                episode = self.workers.episode(
+                    self.cell, *parts, self.meta_optimizer, self.jit_compile
+                )
+            self._episodes[source, problem] = episode
         return self._episodes[source, problem]
 
     def _final_loss(
@@ -380,7 +390,7 @@ class Trainer:
         failed = report.skipped == len(windows)
         remembers = source == 0 or self.estimator.keep_memory
         state = state.with_meta(slots, meta).replace(
-            memory=_finite_or(memory, state.memory)
+            memory=finite_or(memory, state.memory)
             if remembers
             else state.memory,
             population=population,
@@ -423,7 +433,7 @@ class Trainer:
             state.memory if self.estimator.keep_memory else (),
         )
         if self._keeps_memory:
-            state = state.replace(memory=_finite_or(memory, state.memory))
+            state = state.replace(memory=finite_or(memory, state.memory))
         return state, loss.numpy().item()
 
     def judge(
@@ -441,6 +451,8 @@ class Trainer:
             unless they are `restored`) and a baseline is due, unless no episode
             is left.
         """
+        if self.workers is not None:
+            losses = self.workers.agreed(losses)
         finite = all(math.isfinite(loss) for loss in losses)
         # `fsum` is exact, and refuses inf - inf.
         cost = math.fsum(losses) if finite else sum(losses)
@@ -485,8 +497,3 @@ class Trainer:
             else schedule.best,
             verdict=verdict,
         )
-
-
-def _finite_or(memory: Nest, old: Nest) -> Nest:
-    """Return the memory, or the old one if a run ended in no numbers."""
-    return memory if all_finite(memory).numpy() else old

@@ -5,9 +5,21 @@ from __future__ import annotations
 import signal
 import threading
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stop(Protocol):
+    """What a loop asks whether it is to end."""
+
+    @property
+    def requested(self) -> bool:
+        """Return whether to stop."""
+
+    @property
+    def signal_name(self) -> str:
+        """Return why, such as "SIGTERM"; "" as long as there is no reason."""
 
 
 class GracefulStop:
