@@ -16,8 +16,9 @@ from l2o_tf.core import checks, seeds
 from l2o_tf.core.layout import Layout
 from l2o_tf.core.types import Seed, Vector
 from l2o_tf.learned.features import normalized_moments
+from l2o_tf.learned.linear import Linear
 from l2o_tf.learned.lstm import LSTMState
-from l2o_tf.learned.network import CoordinateNetwork, InputProjection
+from l2o_tf.learned.network import CoordinateNetwork
 from l2o_tf.optimizers.adam import AdamState
 from l2o_tf.optimizers.base import OptimizerCell, OptimizerInputs
 
@@ -104,7 +105,7 @@ class RNNprop(OptimizerCell):
         )
         self.seed = seed
         root = seeds.make_seed(seed)
-        self.projection = InputProjection(
+        self.projection = Linear(
             2,
             projection_units,
             seeds.fold_in(root, 0),
@@ -168,7 +169,7 @@ class RNNprop(OptimizerCell):
             inputs.step,
         )
         pair = (present, average) if self.gradient_first else (average, present)
-        return self.projection.call(tf.stack(pair)), moments
+        return tf.nn.elu(self.projection.call(tf.stack(pair))), moments
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""

@@ -8,12 +8,32 @@ the first-order backward pass needs to know of it.
 from __future__ import annotations
 
 import abc
+from typing import NamedTuple
 
 import gin
 import tensorflow as tf
 
 from l2o_tf.core import checks
 from l2o_tf.core.types import Scalar
+
+
+class Window(NamedTuple):
+    """The losses that a meta-loss is a function of, and where they stand.
+
+    Attributes:
+        losses: float `[U + 1]`.
+        initial: float scalar, f(x_0) of the episode; None where it is not
+            needed.
+        length: int32 scalar, the steps of a window shorter than U: losses
+            beyond f(x_length) are zeros to be ignored. None for U.
+        step: int32 scalar, the episode's steps before the window; None where it
+            is not needed.
+    """
+
+    losses: tf.Tensor
+    initial: Scalar | None = None
+    length: Scalar | None = None
+    step: Scalar | None = None
 
 
 class MetaLoss(abc.ABC):
@@ -28,6 +48,9 @@ class MetaLoss(abc.ABC):
     needs_last: bool = True
 
     @abc.abstractmethod
+    def of(self, window: Window) -> Scalar:
+        """Compute the meta-loss of a window."""
+
     def __call__(
         self,
         losses: tf.Tensor,
@@ -35,17 +58,8 @@ class MetaLoss(abc.ABC):
         length: Scalar | None = None,
         step: Scalar | None = None,
     ) -> Scalar:
-        """Compute the meta-loss.
-
-        Args:
-            losses: float `[U + 1]`.
-            initial: float scalar, f(x_0) of the episode; None where it is not
-                needed.
-            length: int32 scalar, the steps of a window shorter than U: losses
-                beyond f(x_length) are zeros to be ignored. None for U.
-            step: int32 scalar, the episode's steps before the window; None
-                where it is not needed.
-        """
+        """Compute the meta-loss; the arguments are those of `Window`."""
+        return self.of(Window(losses, initial, length, step))
 
     def value_and_weights(
         self,
@@ -73,16 +87,9 @@ class SumOfLosses(MetaLoss):
     dm_rnnprop.md 4.1). f(x_0) does not depend on the optimizer.
     """
 
-    def __call__(
-        self,
-        losses: tf.Tensor,
-        initial: Scalar | None = None,
-        length: Scalar | None = None,
-        step: Scalar | None = None,
-    ) -> Scalar:
+    def of(self, window: Window) -> Scalar:
         """Compute the sum."""
-        del initial, length, step
-        return tf.reduce_sum(losses)
+        return tf.reduce_sum(window.losses)
 
 
 @gin.register(module="l2o_tf.unroll")
@@ -95,15 +102,9 @@ class MeanAfterUpdates(MetaLoss):
         Metz et al., ICML 2019, section 2.1; spec metz.md 2.
     """
 
-    def __call__(
-        self,
-        losses: tf.Tensor,
-        initial: Scalar | None = None,
-        length: Scalar | None = None,
-        step: Scalar | None = None,
-    ) -> Scalar:
+    def of(self, window: Window) -> Scalar:
         """Compute the mean."""
-        del initial, step
+        losses, _, length, _ = window
         count = losses.shape[0] - 1 if length is None else length
         return tf.reduce_sum(losses[1:]) / tf.cast(count, losses.dtype)
 
@@ -138,15 +139,9 @@ class LogRatio(MetaLoss):
             "numerator_epsilon", numerator_epsilon
         )
 
-    def __call__(
-        self,
-        losses: tf.Tensor,
-        initial: Scalar | None = None,
-        length: Scalar | None = None,
-        step: Scalar | None = None,
-    ) -> Scalar:
+    def of(self, window: Window) -> Scalar:
         """Compute J."""
-        del step
+        losses, initial, length, _ = window
         if initial is None:
             raise ValueError(
                 "A ratio needs the loss at the start of the episode. "
@@ -228,15 +223,9 @@ class WeightedDifference(MetaLoss):
         self.index = checks.one_of("index", index, ("trajectory", "window"))
         self.unit_step = checks.positive_int("unit_step", unit_step)
 
-    def __call__(
-        self,
-        losses: tf.Tensor,
-        initial: Scalar | None = None,
-        length: Scalar | None = None,
-        step: Scalar | None = None,
-    ) -> Scalar:
+    def of(self, window: Window) -> Scalar:
         """Compute L."""
-        del initial
+        losses, _, length, step = window
         index = tf.range(1, losses.shape[0])  # 1 .. U
         differences = losses[1:] - losses[:-1]
         if length is not None:
@@ -280,15 +269,9 @@ class LossAt(MetaLoss):
     def __init__(self, index: int = -1) -> None:
         self.index = checks.integer("index", index)
 
-    def __call__(
-        self,
-        losses: tf.Tensor,
-        initial: Scalar | None = None,
-        length: Scalar | None = None,
-        step: Scalar | None = None,
-    ) -> Scalar:
+    def of(self, window: Window) -> Scalar:
         """Pick the loss."""
-        del initial, step
+        losses, _, length, _ = window
         count = int(losses.shape[0])
         if length is not None:
             return losses[self._from_end() + length + 1]

@@ -61,8 +61,8 @@ class RatioTo(LogRatio):
         super().__init__()
         self.initial = initial
 
-    def __call__(self, losses, initial=None, length=None, step=None):
-        return super().__call__(losses, tf.constant(self.initial), length, step)
+    def of(self, window):
+        return super().of(window._replace(initial=tf.constant(self.initial)))
 
 
 def start_of(golden, case):

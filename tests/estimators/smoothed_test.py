@@ -154,7 +154,7 @@ def test_a_sample_is_what_the_two_perturbed_rates_give(kind):
 
 
 def test_both_estimates_are_without_bias_for_the_smoothed_loss():
-    score, pathwise = many_samples(MergedGradient, 2_000, 4, 1)
+    score, pathwise = many_samples(MergedGradient, 1_000, 4, 1)
     expected = smoothed_slope(range(1, 5))
     assert within(score[:, 0], expected)
     assert within(pathwise[:, 0], expected)
@@ -165,10 +165,10 @@ def test_both_estimates_are_without_bias_for_the_smoothed_loss():
 def test_short_windows_bias_es_and_not_pes():
     """Windows of one step: their estimates summed over an episode of five."""
     expected = 5 * smoothed_of_independent_windows()
-    score, _ = many_samples(PersistentEvolutionStrategies, 4_000, 1, 5)
+    score, _ = many_samples(PersistentEvolutionStrategies, 2_000, 1, 5)
     assert within(score.sum(1), expected)
-    score, _ = many_samples(EvolutionStrategies, 4_000, 1, 5)
-    assert not within(score.sum(1), expected, 12.0)
+    score, _ = many_samples(EvolutionStrategies, 2_000, 1, 5)
+    assert not within(score.sum(1), expected, 8.0)
 
 
 def smoothed_of_independent_windows():
@@ -254,12 +254,11 @@ def test_a_learned_first_state_is_perturbed_too():
     assert abs(sample.pathwise[2]) > 1e-2  # that of the first state
 
 
-@each_estimator
-def test_populations_are_the_same_everywhere_and_traced_once(kind):
+def test_a_population_that_goes_on_is_the_same_everywhere_and_traced_once():
     cell = LearnableSGD(ETA)
     problem = NoisyQuadratic([0.5, 1.0], [1.0, -2.0], "float32")
     window = TruncatedBackpropagation(3, MeanAfterUpdates())
-    estimator = kind(window, 4, SIGMA, 5)
+    estimator = PersistentEvolutionStrategies(window, 4, SIGMA, 5)
     carry = begin(estimator, cell, problem)
     weights = cell.meta_params()
 
@@ -341,11 +340,13 @@ class Cliff(DiagonalQuadratic):
         return loss + tf.where(inside, nothing[0], nothing[1])
 
 
-@pytest.mark.parametrize("kind", ALL)
+@pytest.mark.parametrize(
+    "kind", [PersistentEvolutionStrategies, MergedGradient]
+)
 def test_a_pair_that_is_no_number_is_left_out_counted_and_started_anew(kind):
     cell = sgd()
     problem = Cliff([1.0], [1.0])
-    estimator = kind(exact_window(1), 40, SIGMA, 5)
+    estimator = kind(exact_window(1), 16, SIGMA, 5)
     weights = tf.constant([0.1], tf.float64)
     carry = begin(estimator, cell, problem)
     told = [
@@ -355,10 +356,10 @@ def test_a_pair_that_is_no_number_is_left_out_counted_and_started_anew(kind):
             weights,
             pair_of(carry, i),
         )[0]
-        for i in range(20)
+        for i in range(8)
     ]
     alive = np.array([np.isfinite(sample.loss) for sample in told])
-    assert 2 <= alive.sum() < 20
+    assert 2 <= alive.sum() < 8
     estimate, carry = estimator.estimate(cell, problem, weights, carry)
     assert estimate.details.dropped == (~alive).sum()
     assert np.isfinite(estimate.meta_gradient).all()

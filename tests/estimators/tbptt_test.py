@@ -111,7 +111,8 @@ def test_first_order_differs_from_second_order():
 class MeanLog(MetaLoss):
     """A meta-loss that is not linear in the losses."""
 
-    def __call__(self, losses, initial=None, length=None, step=None):
+    def of(self, window):
+        losses = window.losses
         return tf.reduce_mean(tf.math.log(losses / losses[0] + 1e-3))
 
 

@@ -25,7 +25,7 @@ def run_network(cell, averages, presents):
     states = cell.network.initial_states(averages.shape[1])
     updates = []
     for pair in zip(averages, presents, strict=True):
-        hidden = cell.projection.call(tf.stack(pair))
+        hidden = tf.nn.elu(cell.projection.call(tf.stack(pair)))
         output, states = cell.network.call(hidden, states)
         updates.append(cell.output_scale * tf.tanh(output))
     return tf.stack(updates), states

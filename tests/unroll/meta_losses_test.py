@@ -16,6 +16,7 @@ from l2o_tf.unroll.carry import start_episode
 from l2o_tf.unroll.meta_losses import (
     LogRatio,
     LossAt,
+    MeanAfterUpdates,
     MetaLoss,
     SumOfLosses,
     WeightedDifference,
@@ -25,8 +26,17 @@ from l2o_tf.unroll.meta_losses import (
 class MeanLog(MetaLoss):
     """A meta-loss whose weights depend on the losses."""
 
-    def __call__(self, losses, initial=None, length=None, step=None):
-        return tf.reduce_mean(tf.math.log(losses))
+    def of(self, window):
+        return tf.reduce_mean(tf.math.log(window.losses))
+
+
+def test_the_mean_after_updates_leaves_the_start_out():
+    losses = tf.constant([100.0, 2.0, 4.5, 1.0])
+    value, weights = MeanAfterUpdates().value_and_weights(losses)
+    assert value.numpy() == 2.5
+    np.testing.assert_allclose(weights, [0.0, 1 / 3, 1 / 3, 1 / 3])
+    shorter = tf.constant([100.0, 2.0, 4.0, 0.0])
+    assert MeanAfterUpdates()(shorter, None, tf.constant(2)).numpy() == 3.0
 
 
 def test_the_sum_has_every_term_once():

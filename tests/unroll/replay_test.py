@@ -158,7 +158,8 @@ def rnnprop_core(cell, inputs):
             cell.epsilon,
             inputs.step[t],
         )
-        features.append(cell.projection.call(tf.stack([average, present])))
+        z = cell.projection.call(tf.stack([average, present]))
+        features.append(tf.nn.elu(z))
     return features, lambda output: cell.output_scale * tf.tanh(output)
 
 
