@@ -8,6 +8,7 @@ from conformance.registry import (
     ESTIMATORS,
     OPTIMIZEES,
     SEED,
+    cells_of,
     each,
     start,
 )
@@ -60,7 +61,7 @@ def test_another_seed_is_another_problem(entry):
 @each(ESTIMATORS)
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_an_estimate_repeats_bit_for_bit(entry, jit_compile):
-    cell, problem = CELLS["dm"].build(), OPTIMIZEES["mlp"].build()
+    cell, problem = CELLS[cells_of(entry)[0]].build(), OPTIMIZEES["mlp"].build()
     estimator = entry.build()
     run = compiled(
         lambda weights, seed: estimator.estimate(

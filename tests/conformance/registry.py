@@ -19,6 +19,7 @@ from l2o_tf.datasets import tabular
 from l2o_tf.datasets.synthetic import synthetic_images
 from l2o_tf.estimators.base import EpisodeContext
 from l2o_tf.estimators.imitation import ImitationGradient
+from l2o_tf.estimators.pairs import PairedEstimator
 from l2o_tf.estimators.smoothed import (
     EvolutionStrategies,
     MergedGradient,
@@ -492,6 +493,16 @@ def start(estimator, cell, optimizee, seed=SEED):
     """Return the carry before an estimator's first window of episode 0."""
     context = EpisodeContext(tf.constant(0), ())
     return estimator.start(cell, optimizee, seed, context)
+
+
+def cells_of(entry):
+    """Return the names of the cells that an estimator is compiled with.
+
+    Pairs run two windows each: LSTMs in all of them would say nothing more.
+    """
+    if issubclass(entry.kind, PairedEstimator):
+        return ("learnable_sgd",)
+    return ("dm", "learnable_sgd")
 
 
 COORDINATEWISE = frozenset(

@@ -7,6 +7,7 @@ from conformance.registry import (
     ESTIMATORS,
     OPTIMIZEES,
     SEED,
+    cells_of,
     each,
     start,
 )
@@ -44,7 +45,7 @@ def test_an_optimizee_is_traced_once(entry):
 @each(ESTIMATORS)
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_an_estimator_is_traced_once_from_window_to_window(entry, jit_compile):
-    cell, problem = CELLS["dm"].build(), OPTIMIZEES["mlp"].build()
+    cell, problem = CELLS[cells_of(entry)[0]].build(), OPTIMIZEES["mlp"].build()
     estimator = entry.build()
     weights = cell.meta_params()
     first = start(estimator, cell, problem)

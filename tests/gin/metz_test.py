@@ -1,5 +1,7 @@
 """Metz et al.'s configurations, number by number, on the built objects."""
 
+import functools
+
 import gin
 import numpy as np
 import pytest
@@ -45,29 +47,27 @@ WEIGHTS = {"metz_no_momentum.gin": 450, "metz_no_time.gin": 802}
 
 
 @pytest.fixture(scope="module")
-def images():
-    return synthetic_images(
+def built():
+    """Return a function that builds what a file and bindings describe, once."""
+    images = synthetic_images(
         height=32, width=32, channels=3, num_classes=10, num_train=60
     )
-
-
-@pytest.fixture
-def built(images, monkeypatch):
-    """Return a function that builds what a file and bindings describe."""
 
     def fake(name, disjoint_valid):
         assert (name, disjoint_valid) == ("cifar10", True)
         return images
 
-    monkeypatch.setattr(metz_tasks, "load_images", fake)
-
+    @functools.cache
     def build(file, *parameters):
+        gin.clear_config()
         config.load([f"gin/{file}"], parameters)
         trainer = config.build(train)
         config.check_all_used()
         return trainer
 
-    return build
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(metz_tasks, "load_images", fake)
+        yield build
 
 
 def test_every_experiment_has_its_file():
@@ -91,7 +91,6 @@ def test_one_binding_seeds_the_weights_and_the_training(built):
 def test_other_readings_are_bindings(built):
     for binding in ("sigma = 0.1", "num_particles = 12"):
         trainer = built("metz_small.gin", binding)
-        gin.clear_config()
         estimator = trainer.estimator
         assert binding in (
             f"sigma = {estimator.sigma}",
