@@ -250,13 +250,19 @@ def main(argv: list[str]) -> int:
             "Name folders or files of curves. Received: none. "
             "Try `python -m l2o_tf.plot runs/dm_cl/curves`."
         )
+    folders = list(dict.fromkeys(p if p.is_dir() else p.parent for p in paths))
     if not FLAGS.output and _draw_studies([p for p in paths if p.is_dir()]):
         # A folder of studies need not have curves.
         paths = [p for p in paths if p.is_file() or any(p.glob("*.npz"))]
+        if not paths and FLAGS.reproduction:
+            raise ValueError(
+                "The text of --reproduction begins with curves. Received: "
+                f"{', '.join(argv[1:])}, which have studies alone. Name a "
+                "folder of curves first."
+            )
         if not paths:
             return 0
     curves = _read_curves(paths)
-    folders = list(dict.fromkeys(p if p.is_dir() else p.parent for p in paths))
     drawing = Drawing(
         _window(curves),
         FLAGS.statistic,
@@ -268,7 +274,8 @@ def main(argv: list[str]) -> int:
     if FLAGS.output:
         print(save_figure(draw_curves(curves, drawing), FLAGS.output))
     else:
-        _write_everything(folders[0], folders, curves, drawing)
+        first = paths[0] if paths[0].is_dir() else paths[0].parent
+        _write_everything(first, folders, curves, drawing)
     return 0
 
 

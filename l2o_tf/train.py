@@ -60,7 +60,7 @@ from l2o_tf.meta_training.summary import (
     write_summary,
 )
 from l2o_tf.meta_training.trainer import Trainer
-from l2o_tf.meta_training.workers import join
+from l2o_tf.meta_training.workers import join, nothing_to_do
 from l2o_tf.runtime.cluster import Coordinated, Peers, connect, serve
 from l2o_tf.runtime.interrupts import GracefulStop, Stop
 from l2o_tf.runtime.run_dir import RunDirectory, RunPaths, default_run_dir
@@ -205,7 +205,17 @@ def _connect(cluster: Cluster | None) -> Coordinated | Peers | None:
             "Processes that train together need one name for their run. "
             "Received: run_dir=None. Give all of them the same --run_dir."
         )
+    if not _asks_for_workers():  # known before all processes have begun
+        raise nothing_to_do()
     return connect(cluster, _PATIENCE)
+
+
+def _asks_for_workers() -> bool:
+    """Return whether the configuration binds the trainer's workers."""
+    try:
+        return gin.query_parameter("Trainer.workers") is not None
+    except ValueError:
+        return False
 
 
 def _follow(trainer: Trainer, peers: Peers, text: str) -> int:
@@ -285,8 +295,9 @@ def main(argv: list[str]) -> int:
     if notice:
         print(notice)
     if status == "stopped":
+        where = ", in the same cluster" if link is not None else ""
         print(
-            f"Saved after {stop.signal_name}. To continue:\n"
+            f"Saved after {stop.signal_name}. To continue{where}:\n"
             f"  {_command(path, run.state.episode)}"
         )
         return _exit_code(stop.signal_name)

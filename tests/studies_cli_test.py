@@ -103,6 +103,26 @@ def test_curves_beside_studies_are_drawn_too(compute, command, out):
     assert str(out / "curves.png") in lines
 
 
+def test_the_text_of_a_reproduction_has_the_studies(
+    compute, command, out, tmp_path
+):
+    compute(STUDY)
+    curves = tmp_path / "curves"
+    curves.mkdir()
+    for curve in ending_at([-2.0, -3.0], "dm", steps=30):
+        save_curve(curves, curve)
+    text = tmp_path / "REPRODUCTION.md"
+    options = ("--notensorboard", "--figures=", f"--reproduction={text}")
+    assert command(plot, curves, out, *options)[0] == 0
+    assert "figure_momentum.png)" in text.read_text()
+    assert (curves / "curves.png").exists()
+    text.unlink()
+    code, _, errors = command(plot, out, *options)
+    assert code == 1
+    assert "which have studies alone" in errors
+    assert not text.exists()
+
+
 def test_another_configuration_is_refused_before_any_work(compute, out):
     compute(STUDY)
     other = STUDY.replace("20", "30")

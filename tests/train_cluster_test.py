@@ -47,6 +47,17 @@ def test_workers_without_a_cluster_are_refused(call, monkeypatch, capsys):
     assert "TF_CONFIG unset. Start a cluster" in capsys.readouterr().err
 
 
+def test_a_cluster_that_nothing_is_asked_of_is_refused_at_once(
+    call, monkeypatch, capsys
+):
+    value = tf_config("chief", 0, chief=["127.0.0.1:1"], worker=["127.0.0.1:2"])
+    monkeypatch.setenv("TF_CONFIG", value)
+    begun = time.monotonic()
+    assert call("Trainer.workers = None", gin_file=(PAIRS,)) == 1
+    assert "Received: Trainer.workers=None. Set" in capsys.readouterr().err
+    assert time.monotonic() - begun < 20.0
+
+
 def test_a_worker_serves_until_it_is_told_to_stop(tmp_path):
     address = f"127.0.0.1:{free_port()}"
     value = tf_config("worker", 0, chief=["127.0.0.1:1"], worker=[address])

@@ -21,6 +21,7 @@ cluster ends when that process does, with its exit code.
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import os
 import pathlib
@@ -39,6 +40,14 @@ _ROOT = pathlib.Path(__file__).resolve().parents[1]
 _GRACE = 10.0  # seconds from SIGTERM to SIGKILL
 _RESTARTS = 5  # of one worker in a row, each time before it lived so long:
 _LIFE = 30.0  # seconds
+_SET_PARENT_DEATH_SIGNAL = 1  # of Linux' prctl
+
+
+def _end_with_parent() -> None:
+    """Have Linux end this process when its parent ends, however that does."""
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        libc.prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGTERM)
 
 
 def cluster_of(workers: int, equal: bool) -> dict[str, list[str]]:
@@ -98,6 +107,7 @@ class Task:
             errors="replace",
             # So that a Ctrl-C reaches it through us alone, and once.
             start_new_session=True,
+            preexec_fn=_end_with_parent,
         )
         if self.process.stdout is None:
             raise RuntimeError(f"There is no pipe. Received: {self.name}.")

@@ -80,8 +80,9 @@ class PersistentEvolutionStrategies(EvolutionStrategies):
 
     The two particles of a pair go their own ways from the episode's start to
     its end, xi begins at 0 with it. Summed over an episode, g is without bias
-    for the smoothed sum of its windows' losses, however short they are, where
-    (1) leaves out what a window does to those that follow.
+    for the sum of its windows' losses, smoothed by a perturbation of its own in
+    every window, however short they are, where (1) leaves out what a window
+    does to those that follow.
 
     Args:
         window: as in `EvolutionStrategies`.

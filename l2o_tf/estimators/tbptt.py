@@ -70,9 +70,10 @@ class TruncatedBackpropagation(MetaGradientEstimator):
             Defaults to False.
         segment_length: int, inner steps that the tape keeps at once: the
             backward pass runs the window again, so many steps at a time (see
-            unroll/recompute.py). For windows whose tape would not fit; the
-            square root of `unroll_length` needs the least memory. Defaults to
-            None, the whole window.
+            unroll/recompute.py). For windows whose tape would not fit. Least
+            memory where S^2 = U (params and state) / (what a step's tape
+            keeps): few steps where a step is a convolutional network's.
+            Defaults to None, the whole window.
 
     Raises:
         ValueError: if an argument is out of range, the meta-loss asks for

@@ -37,6 +37,7 @@ _EPISODE = (
     "skipped_updates",
     "meta_updates",
 )
+_CHECKPOINT_SECONDS = 600.0
 TABLES = {
     "train": _EPISODE,
     "validation": ("validation", *Validation._fields),
@@ -101,7 +102,8 @@ class Run:
         trainer: what makes the transitions.
         directory: an open `RunDirectory`.
         facts: JSON-serialisable, stored with the weights.
-        checkpoint_period: int, episodes between checkpoints; there is one
+        checkpoint_period: int, episodes between checkpoints, which are not
+            more than ten minutes and an episode apart either; there is one
             before every validation too.
         quiet: bool, log lines instead of a progress bar.
         histogram_period: int, episodes between two probes of updates and gate
@@ -136,6 +138,7 @@ class Run:
         self.histogram_period = histogram_period
         self.profile_episode = profile_episode
         self.checkpoints = Checkpoints(directory.paths.checkpoints)
+        self._saved = time.monotonic()
         self.state, rows = self._resume()
         _check_to_come(profile_episode, self.state)
         folder = directory.paths.metrics
@@ -199,6 +202,7 @@ class Run:
         arrays, metadata = self.state.to_arrays()
         # Transitions, not episodes: a validation changes the state too.
         step = self.state.episode + self.state.validations
+        self._saved = time.monotonic()
         self.checkpoints.save(
             step,
             arrays,
@@ -254,6 +258,7 @@ class Run:
             self._write_histograms()
         bar.update(1, stage=stage.stage, horizon=horizon, loss=report.last_loss)
         due = self.state.episode % self.checkpoint_period == 0
+        due |= time.monotonic() - self._saved > _CHECKPOINT_SECONDS
         if due or self.state.phase is not Phase.EPISODE:
             self._checkpoint()
 

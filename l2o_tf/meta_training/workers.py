@@ -183,6 +183,10 @@ class PairWorkers(abc.ABC):
 
     counted: Counted = Counted()
 
+    def __repr__(self) -> str:
+        """Return the class' name."""
+        return f"{type(self).__name__}()"
+
     def check(
         self, estimator: MetaGradientEstimator, imitation: Imitation | None
     ) -> None:
@@ -283,12 +287,17 @@ def join(workers: PairWorkers | None, link: Coordinated | Peers | None) -> None:
     elif workers is not None:
         raise not_joined(workers)
     elif link is not None:
-        raise ClusterError(
-            f"{VARIABLE} describes a cluster, and the configuration has "
-            "nothing to do for it. Received: Trainer.workers=None. Set "
-            "Trainer.workers = @AsynchronousPairs() with a chief, "
-            "@SynchronousPairs() without one; or unset the variable."
-        )
+        raise nothing_to_do()
+
+
+def nothing_to_do() -> ClusterError:
+    """Return the error of a cluster that no workers are asked of."""
+    return ClusterError(
+        f"{VARIABLE} describes a cluster, and the configuration has nothing to "
+        "do for it. Received: Trainer.workers=None. Set "
+        "Trainer.workers = @AsynchronousPairs() with a chief, "
+        "@SynchronousPairs() without one; or unset the variable."
+    )
 
 
 def not_joined(workers: PairWorkers) -> ClusterError:

@@ -91,7 +91,9 @@ def truncation_table(findings: Sequence[Finding]) -> Table:
                 len(losses),
                 f"{rates[0]:.3g}",
                 f"{rates[-1]:.3g}",
-                "up" if rates[-1] > rates[0] else "down",
+                {1.0: "up", -1.0: "down"}.get(
+                    float(np.sign(rates[-1] - rates[0])), ""
+                ),
                 Loss(losses[0]),
                 Loss(losses[-1]),
             )

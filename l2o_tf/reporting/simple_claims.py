@@ -250,10 +250,14 @@ def _decide_keeps_up(check: KeepsUp, curves: Sequence[Curve]) -> Judgement:
         if judgement.numbers
     )
     verdicts = [judgement.verdict for judgement in found]
+    if "open" in verdicts and any(curve.diverged for curve in own):
+        # Undecided because runs were lost is not keeping up.
+        verdicts = ["lost" if v == "open" else v for v in verdicts]
     if "holds" in verdicts or "open" in verdicts:
         return Judgement("holds", words)
-    absent = "not measured" in verdicts
-    return Judgement("not measured" if absent else "fails", words)
+    if "not measured" in verdicts:
+        return Judgement("not measured", words)
+    return Judgement("open" if "lost" in verdicts else "fails", words)
 
 
 def decide_check(check: Check, curves: Sequence[Curve]) -> Judgement:
@@ -269,7 +273,8 @@ def decide_check(check: Check, curves: Sequence[Curve]) -> Judgement:
         interval of the ln change is below 0, is open where runs diverged and
         the others decide nothing or fall, and else holds. `KeepsUp` holds
         where `a` is not decided to be above one of the rivals, and fails
-        where it is above all.
+        where it is above all; where runs of `a` diverged and nothing else is
+        decided it is open.
     """
     counted = protocol(curves)
     if isinstance(check, Change):

@@ -110,7 +110,7 @@ def test_the_estimator_is_the_file_s(file, kind, built):
     assert isinstance(estimator.window.meta_loss, MeanAfterUpdates)
     assert estimator.window.objective == "step"
     assert estimator.window.second_derivatives
-    assert estimator.window.segment_length == (None if file in SMALL else 100)
+    assert estimator.window.segment_length == (None if file in SMALL else 10)
     if kind is MergedGradient:
         assert estimator.variance_floor == 1e-8
 
@@ -133,20 +133,31 @@ def test_windows_grow_or_stay(file, built):
     trainer = built(file)
     schedule = trainer.schedule
     assert isinstance(schedule, GrowingWindows)
-    assert schedule.most_windows == 10
+    assert schedule.most_windows == (10 if file in WINDOWS else 1)
     assert schedule.validation_horizon(FIRST) == 10_000
     window = WINDOWS.get(file)
     if window:
         found = [schedule.length(u, k) for u in (0, 1) for k in (0, 5_000)]
         assert found == 4 * [window]
         steps = trainer.num_episodes * schedule.most_windows * window
-        # 5,000 updates of 5,025 steps on average, 5,000 of 10,000.
-        assert abs(steps / (5_000 * 5_025 + 5_000 * 10_000) - 1.0) < 1e-3
+        assert steps == 52_000_000  # those of metz.gin, see below
     else:
         assert schedule.length(0.5, 0) == 50
         assert schedule.length(0.5, 5_000) == 10_000
         assert (schedule.length(0.0, 0), schedule.length(1.0, 0)) == (40, 60)
-        assert trainer.num_episodes == 1_000
+        assert trainer.num_episodes == 10_000
+
+
+def test_the_growing_windows_are_52_million_steps_of_a_pair(built):
+    """Windows are cut where a pair's episode of 10,000 steps ends."""
+    schedule = built("metz.gin").schedule
+    uniform = np.random.default_rng(0).uniform(size=10_000)
+    at, total = 0, 0
+    for k, u in enumerate(uniform):
+        at = 0 if at == 10_000 else at
+        steps = min(schedule.length(u, k), 10_000 - at)
+        at, total = at + steps, total + steps
+    assert abs(total / 52e6 - 1.0) < 0.02
 
 
 @pytest.mark.parametrize("file", SMALL)

@@ -24,6 +24,7 @@ from tensorboard.backend.event_processing.event_file_loader import (
 
 from l2o_tf.learned.learnable_sgd import LearnableSGD
 from l2o_tf.learned.weights import load_cell
+from l2o_tf.meta_training import run as run_module
 from l2o_tf.meta_training.failures import NonFiniteError
 from l2o_tf.meta_training.run import Run
 from l2o_tf.meta_training.state import Phase
@@ -463,6 +464,20 @@ def test_a_run_that_fails_leaves_its_state_from_before(tmp_path):
     np.testing.assert_array_equal(
         state.meta.meta_params, trainer.cell.meta_params()
     )
+
+
+def test_slow_episodes_are_checkpointed_by_the_clock(tmp_path, monkeypatch):
+    saved = []
+    monkeypatch.setattr(
+        Checkpoints, "save", lambda self, step, *rest: saved.append(step)
+    )
+    for seconds in (600.0, 0.0):
+        monkeypatch.setattr(run_module, "_CHECKPOINT_SECONDS", seconds)
+        trainer = ScriptedTrainer([3.0], num_episodes=5, validation_period=5)
+        in_process(tmp_path / f"{seconds}", trainer, checkpoint_period=100)
+        saved.append("end")
+    assert saved[: saved.index("end")][0] == 5  # before the validation
+    assert saved[saved.index("end") + 1 :][:4] == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("period", [0, -1, 1.5])

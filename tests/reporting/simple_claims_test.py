@@ -158,6 +158,19 @@ def test_competitive_is_not_above_every_rival(own, sgd, adam, verdict):
     assert ("minus `sgd`" in found.numbers) == bool(own and sgd)
 
 
+@pytest.mark.parametrize("others", [[-3.0, -3.0, -3.0], [np.nan] * 3])
+def test_runs_that_are_lost_do_not_keep_up(others):
+    """Above on the one seed that is left, or all runs of all lost."""
+    own = [-1.0 if others[0] < 0 else np.nan, np.nan, np.nan]
+    curves = [
+        *constant(own, "simple", **ON_LENET),
+        *constant(others, "sgd", **ON_LENET),
+        *constant(others, "adam", **ON_LENET),
+    ]
+    check = KeepsUp("simple", ("sgd", "adam"), "lenet_mnist")
+    assert decide_check(check, curves).verdict == "open"
+
+
 @pytest.mark.parametrize(
     ("simple", "adam", "sgd", "verdict"),
     [
