@@ -41,7 +41,7 @@ def _protocol() -> str:
         'with its whole interval, however little. It "keeps decreasing" if it '
         f"falls so from {simple_paper.TRAINED} updates to the end, and in the "
         'second half too. It is "competitive" if it is not decided to end '
-        "above both tuned rivals."
+        "above both tuned rivals; where runs of it diverged, that is open."
     )
 
 
