@@ -37,6 +37,7 @@ def merged(horizon=9, kind=MergedGradient, **changes):
     )
     return small_trainer(
         **{
+            "cell": LearnableSGD(0.05),
             "estimator": kind(window, 4, 0.05, horizon),
             "schedule": GrowingWindows(3, 6, 2, 4, updates=10, jitter=0.0),
             "num_episodes": 4,
