@@ -61,15 +61,12 @@ def inverse_variance_mean(
         Metz et al., ICML 2019, equation 1; spec metz.md 5.
     """
     (g_s, v_s), (g_p, v_p) = score, pathwise
-    # Equal variances, 0 too, must give 1/2, not the NaN of -inf + inf.
     difference = tf.math.log(v_p + floor) - tf.math.log(v_s + floor)
+    # Equal variances, 0 too, must give 1/2, not the NaN of -inf + inf.
     equal = tf.math.is_finite(v_s) & (v_s == v_p)
-    w = tf.where(equal, tf.zeros_like(v_s), difference)
-    w = tf.sigmoid(w)
-    # Times the smaller weight exactly, where 1 - w would round to 0.
-    return g_s * w + g_p * tf.sigmoid(
-        tf.where(equal, tf.zeros_like(v_s), -difference)
-    )
+    difference = tf.where(equal, tf.zeros_like(v_s), difference)
+    # Each weight by itself: where one rounds to 1, the other is not 0.
+    return g_s * tf.sigmoid(difference) + g_p * tf.sigmoid(-difference)
 
 
 def log_mean(variance: Vector) -> Scalar:

@@ -106,9 +106,11 @@ class PairedEstimator(MetaGradientEstimator):
         window: a `TruncatedBackpropagation`: what is measured in a window, and
             how it is differentiated. It keeps no memory.
         num_particles: even int, 2 B, the optimizers run per meta-gradient.
-        sigma: positive float, standard deviation of the perturbations.
-        horizon: int, inner steps of a pair's episodes; None for those of the
-            trainer.
+            Defaults to 2.
+        sigma: positive float, standard deviation of the perturbations. Defaults
+            to 0.01.
+        horizon: int, inner steps of a pair's episodes; None, the default, for
+            those of the trainer.
 
     Raises:
         ValueError: if an argument is out of range or of another kind, the
@@ -120,9 +122,9 @@ class PairedEstimator(MetaGradientEstimator):
     def __init__(
         self,
         window: TruncatedBackpropagation,
-        num_particles: int,
-        sigma: float,
-        horizon: int | None,
+        num_particles: int = 2,
+        sigma: float = 0.01,
+        horizon: int | None = None,
     ) -> None:
         self.window = checks.instance(
             "window", window, TruncatedBackpropagation

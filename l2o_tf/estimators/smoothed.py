@@ -54,15 +54,6 @@ class EvolutionStrategies(PairedEstimator):
     _asks_score = True
     _asks_pathwise = False
 
-    def __init__(
-        self,
-        window: TruncatedBackpropagation,
-        num_particles: int = 2,
-        sigma: float = 0.01,
-        horizon: int | None = None,
-    ) -> None:
-        super().__init__(window, num_particles, sigma, horizon)
-
     def combine(self, samples: Sample) -> Estimate:
         """Average (1) over the pairs whose losses are finite."""
         kept = kept_pairs(samples)
@@ -123,15 +114,6 @@ class Reparameterization(PairedEstimator):
 
     _asks_score = False
     _asks_pathwise = True
-
-    def __init__(
-        self,
-        window: TruncatedBackpropagation,
-        num_particles: int = 2,
-        sigma: float = 0.01,
-        horizon: int | None = None,
-    ) -> None:
-        super().__init__(window, num_particles, sigma, horizon)
 
     def combine(self, samples: Sample) -> Estimate:
         """Average (2) over the pairs whose losses are finite.

@@ -240,18 +240,45 @@ class TruncatedBackpropagation(MetaGradientEstimator):
             batch = optimizee.sample_objective(objective_seed(first))
         return optimizee.loss(first.params, first.constants, batch)
 
-    def _last(
-        self, optimizee: Optimizee, carry: Carry, measured: Measured
-    ) -> tuple[Scalar, Vector | None]:
-        """Compute f at the window's end, and its gradient if it is needed.
+    def _closed(
+        self,
+        optimizee: Optimizee,
+        measured: Measured,
+        losses: tf.Tensor,
+        end: Carry,
+        length: Scalar | None,
+    ) -> tuple[Estimate, tf.Tensor, Vector]:
+        """Measure the end of a window, and take the meta-loss.
 
-        Where the meta-loss does not look at it, it must not spoil the
+        Where the meta-loss does not look at f(x_U), it must not spoil the
         meta-gradient either: 0 times infinity is not a number.
+
+        Args:
+            optimizee: the problem.
+            measured: where losses are measured.
+            losses: float `[U]`, f before each step.
+            end: the carry behind the window.
+            length: int32 scalar, or None for U.
+
+        Returns:
+            `(estimate, w, slope)`: an `Estimate` without gradient, the weights
+            of the losses `[U + 1]`, and dL/dx_length by way of the last loss.
         """
-        point = measured.end(carry)
+        point, start = measured.end(end), measured.start
+        slope = tf.zeros_like(end.params)
         if self.meta_loss.needs_last:
-            return optimizee.value_and_gradient(*point)
-        return optimizee.loss(*point), None
+            last, slope = optimizee.value_and_gradient(*point)
+        else:
+            last = optimizee.loss(*point)
+        meta_loss, w = self.meta_loss.value_and_weights(
+            _append(losses, last, length),
+            self._initial_loss(optimizee, start),
+            length,
+            start.step,
+        )
+        if self.meta_loss.needs_last:
+            slope *= w[self.unroll_length if length is None else length]
+        return Estimate((), meta_loss, last), w, slope
 
     def _adjoint(
         self,
@@ -277,12 +304,8 @@ class TruncatedBackpropagation(MetaGradientEstimator):
             collect=collect,
             capacity=self.unroll_length,
         )
-        last, last_slope = self._last(optimizee, carry, measured)
-        meta_loss, w = self.meta_loss.value_and_weights(
-            _append(losses, last, length),
-            self._initial_loss(optimizee, start),
-            length,
-            start.step,
+        estimate, w, later = self._closed(
+            optimizee, measured, losses, carry, length
         )
 
         def cotangent(
@@ -294,9 +317,6 @@ class TruncatedBackpropagation(MetaGradientEstimator):
             # (1) of unroll/adjoint.py: `later` is the sum over s > t.
             return later, later + w[t] * g
 
-        later = tf.zeros_like(carry.params)
-        if last_slope is not None:
-            later = w[steps] * last_slope
         gradient, d_states = cell_adjoint(
             cell,
             weights,
@@ -309,7 +329,7 @@ class TruncatedBackpropagation(MetaGradientEstimator):
         gradient = self._with_start(
             cell, optimizee, weights, start, gradient, d_states
         )
-        return Estimate(gradient, meta_loss, last), carry
+        return estimate._replace(meta_gradient=gradient), carry
 
     def _with_start(
         self,
@@ -378,16 +398,9 @@ class TruncatedBackpropagation(MetaGradientEstimator):
             self.second_derivatives,
         )
         carry, losses, starts = window.forward(carry)
-        last, last_slope = self._last(optimizee, carry, measured)
-        meta_loss, w = self.meta_loss.value_and_weights(
-            _append(losses[: self.unroll_length], last, length),
-            self._initial_loss(optimizee, start),
-            length,
-            start.step,
+        estimate, w, d_params = self._closed(
+            optimizee, measured, losses[: self.unroll_length], carry, length
         )
-        d_params = tf.zeros_like(carry.params)
-        if last_slope is not None:
-            d_params = w[segments.length] * last_slope
         before_end = tf.range(self.unroll_length) < segments.length
         slopes = tf.where(before_end, w[:-1], tf.zeros_like(w[:-1]))
         beyond = losses.shape[0] - self.unroll_length
@@ -397,7 +410,7 @@ class TruncatedBackpropagation(MetaGradientEstimator):
         gradient = self._with_start(
             cell, optimizee, weights, start, gradient, d_states
         )
-        return Estimate(gradient, meta_loss, last), carry
+        return estimate._replace(meta_gradient=gradient), carry
 
 
 def _append(

@@ -11,38 +11,20 @@ import tensorflow as tf
 
 from l2o_tf.core import checks, seeds
 from l2o_tf.core.compile import compiled
-from l2o_tf.core.layout import Layout
-from l2o_tf.core.types import Seed, Vector
-from l2o_tf.optimizers.base import OptimizerCell, OptimizerInputs
-from l2o_tf.optimizers.momentum import MomentumState, momentum_update
+from l2o_tf.core.types import Vector
+from l2o_tf.optimizers.momentum import Momentum
 from l2o_tf.studies.base import Progress, Study, checked_lengths
 from l2o_tf.studies.two_minima import TwoMinima
 from l2o_tf.unroll.carry import start_episode
 from l2o_tf.unroll.engine import unroll
 
 
-class _MomentumEach(OptimizerCell):
+class _MomentumEach(Momentum):
     """`Momentum` with a momentum of its own for each coordinate."""
 
     def __init__(self, learning_rate: float, momenta: Vector) -> None:
-        super().__init__(dtype=momenta.dtype.name)
-        self._learning_rate = learning_rate
-        self._momenta = momenta
-
-    def get_initial_state(
-        self, layout: Layout, seed: Seed | None = None
-    ) -> MomentumState:
-        """Return a_0 = 0, `[N]`."""
-        del seed
-        return MomentumState(tf.zeros([layout.size], self.compute_dtype))
-
-    def call(
-        self, inputs: OptimizerInputs, states: MomentumState
-    ) -> tuple[Vector, MomentumState]:
-        """Compute one update."""
-        return momentum_update(
-            inputs.gradient, states, self._learning_rate, self._momenta, False
-        )
+        super().__init__(learning_rate, dtype=momenta.dtype.name)
+        self.momentum = momenta
 
 
 @gin.register(module="l2o_tf.studies")
