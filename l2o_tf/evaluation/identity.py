@@ -12,7 +12,6 @@ import tensorflow as tf
 
 from l2o_tf.evaluation.curves import FORMAT
 from l2o_tf.optimizees.base import Optimizee
-from l2o_tf.optimizers.base import OptimizerCell
 from l2o_tf.version import __version__
 
 _PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy")
@@ -23,22 +22,6 @@ def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:_DIGITS]
 
 
-def cell_config(cell: OptimizerCell) -> dict[str, Any]:
-    """Describe an optimizer, as JSON.
-
-    Returns:
-        "class", the constructor's arguments but the layer's name, and for a
-        learned optimizer "weights", a hash of its numbers.
-    """
-    config = {k: v for k, v in cell.get_config().items() if k != "name"}
-    config = json.loads(json.dumps(config, default=str))
-    described = {"class": type(cell).__name__, **config}
-    if cell.trainable_variables:
-        numbers = tf.cast(cell.meta_params(), tf.float32).numpy()
-        described["weights"] = _digest(numbers.tobytes())
-    return described
-
-
 def config_hash(
     config: dict[str, Any],
     optimizee_name: str,
@@ -47,9 +30,10 @@ def config_hash(
 ) -> str:
     """Hash what a curve's losses depend on, but its seed and its length.
 
-    The optimizer (`cell_config`), the optimizee's name, size and split, and the
-    notice of its data, which says when they are not the full set; split and
-    notice of `measured` too, where losses are those of another split. Not the
+    The optimizer (`optimizers.description`), the optimizee's name, size and
+    split, and the notice of its data, which says when they are not the full
+    set; split and notice of `measured` too, where losses are those of another
+    split. Not the
     runtime, the machine and the versions, which change the last digits only and
     stand in each file by themselves.
     """

@@ -29,8 +29,10 @@ from l2o_tf.evaluation.curves import (
 )
 from l2o_tf.evaluation.tuning import TuningResult
 from l2o_tf.runtime.arrays import DamagedFileError
-from l2o_tf.runtime.atomic import make_folder, remove_leftovers
-from l2o_tf.runtime.file_lock import file_lock
+from l2o_tf.runtime.atomic import make_folder
+from l2o_tf.runtime.shared_folder import SharedFolder
+
+_KEPT = ("*.npz", "index.csv", "tuning/*.npz", "tuning/index.csv")
 
 
 class Wanted(NamedTuple):
@@ -69,7 +71,7 @@ class Wanted(NamedTuple):
         return os.path.join("tuning", name) if self.tuning else name
 
 
-class Results:
+class Results(SharedFolder):
     """Read and write the result files of a folder.
 
     Args:
@@ -88,24 +90,13 @@ class Results:
         overwrite: bool = False,
         say: Callable[[str], None] = print,
     ) -> None:
-        self.path = make_folder(folder)
+        super().__init__(folder, _KEPT)
         self._overwrite = overwrite
         self._say = say
         self._checked: set[Wanted] = set()
         self._announced: set[pathlib.Path] = set()
         self._rows: dict[pathlib.Path, tuple[int, dict[str, Any]]] = {}
         self._annotated: set[tuple[Wanted, int]] = set()
-        # Nobody writes such files while this lock is held alone.
-        with self._lock("writing", wait=False) as alone:
-            if alone:
-                for folder in (self.path, self.path / "tuning"):
-                    remove_leftovers(folder, "*.npz")
-                    remove_leftovers(folder, "index.csv")
-
-    def _lock(
-        self, name: str, shared: bool = False, wait: bool = True
-    ) -> contextlib.AbstractContextManager[bool]:
-        return file_lock(self.path / ".locks" / f"{name}.lock", shared, wait)
 
     def has(self, wanted: Wanted) -> bool:
         """Return whether there is the finished curve.
@@ -162,10 +153,10 @@ class Results:
         with contextlib.ExitStack() as locks:
 
             def hold(name: str, shared: bool = False) -> bool:
-                lock = self._lock(name, shared, wait=False)
+                lock = self.lock(name, shared, wait=False)
                 return locks.enter_context(lock)
 
-            with self._lock("turnstile", shared=True, wait=False) as passed:
+            with self.lock("turnstile", shared=True, wait=False) as passed:
                 held = passed and hold("measuring", shared=True)
             yield held and hold(_lock_name(wanted))
 
@@ -173,12 +164,12 @@ class Results:
     def alone(self) -> Iterator[None]:
         """Wait until no process computes a job, and let none begin one."""
         # The turnstile keeps new jobs out, or they could overlap for ever.
-        with self._lock("turnstile"):
-            with self._lock("measuring", wait=False) as free:
+        with self.lock("turnstile"):
+            with self.lock("measuring", wait=False) as free:
                 pass
             if not free:
                 self._say("Waiting for the curves that are being computed.")
-            with self._lock("measuring"):
+            with self.lock("measuring"):
                 yield
 
     def annotate(self, wanted: Wanted, tuning: TuningResult) -> None:
@@ -203,10 +194,6 @@ class Results:
         self._checked.add(wanted)
         self.index(folder)
 
-    def writing(self) -> contextlib.AbstractContextManager[bool]:
-        """Hold while a file of this folder is written."""
-        return self._lock("writing", shared=True)
-
     def index(self, folder: pathlib.Path | None = None) -> list[dict[str, Any]]:
         """Write index.csv of what is there; return its rows.
 
@@ -219,7 +206,7 @@ class Results:
         if not folder.is_dir():
             return []
         # Under one lock, or an older list could replace a newer one.
-        with self._lock("index"), self.writing():
+        with self.lock("index"), self.writing():
             rows = []
             for path in sorted(folder.glob("*.npz")):
                 with contextlib.suppress(DamagedFileError):

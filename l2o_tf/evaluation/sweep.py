@@ -25,6 +25,7 @@ from l2o_tf.evaluation.tuning import Tuned, TuningResult, choose
 from l2o_tf.optimizees.base import Optimizee, join_notices
 from l2o_tf.optimizees.collection import named_optimizee
 from l2o_tf.optimizers.base import OptimizerCell
+from l2o_tf.optimizers.description import cell_config
 
 
 class Job(NamedTuple):
@@ -86,7 +87,7 @@ def _asked(comparison: Comparison) -> Iterator[tuple[_Asked, str]]:
         if isinstance(contender, Tuned):
             place = _tuning_split(comparison, contender)
             for name, cell in contender.candidates:
-                config = identity.cell_config(cell)
+                config = cell_config(cell)
                 made = contender.by, contender.steps, config
                 rest = json.dumps(made, sort_keys=True)
                 for optimizee, seed in itertools.product(
@@ -170,7 +171,7 @@ class Sweep:
     ) -> str:
         key = id(cell), id(of), id(measured)
         if id(cell) not in self._configs:
-            self._configs[id(cell)] = identity.cell_config(cell)
+            self._configs[id(cell)] = cell_config(cell)
         if key not in self._digests:
             config = self._configs[id(cell)]
             self._digests[key] = identity.config_hash(

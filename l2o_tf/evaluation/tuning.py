@@ -19,7 +19,7 @@ from l2o_tf.datasets.base import check_split
 from l2o_tf.evaluation.candidates import Candidates
 from l2o_tf.evaluation.contenders import check_name
 from l2o_tf.evaluation.curves import Curve
-from l2o_tf.evaluation.identity import cell_config
+from l2o_tf.optimizers.description import cell_config
 
 MEASURES = ("final", "mean")
 

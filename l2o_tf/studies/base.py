@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import abc
 import hashlib
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -19,7 +18,6 @@ import tensorflow as tf
 
 from l2o_tf.core import checks
 from l2o_tf.optimizees.base import Optimizee
-from l2o_tf.optimizers.base import OptimizerCell
 
 Progress = Callable[[], bool]
 """Called after each unit of work; whether to go on."""
@@ -31,23 +29,6 @@ def _digest(array: Any) -> str:
     array = np.asarray(array)
     head = f"{array.dtype}{array.shape}".encode()
     return hashlib.sha256(head + array.tobytes()).hexdigest()[:_DIGITS]
-
-
-def described_cell(cell: OptimizerCell) -> dict[str, Any]:
-    """Describe an optimizer, as JSON.
-
-    Returns:
-        "class", the constructor's arguments but the layer's name, and for a
-        learned optimizer "weights", a hash of its numbers.
-    """
-    config = {k: v for k, v in cell.get_config().items() if k != "name"}
-    described = {
-        "class": type(cell).__name__,
-        **json.loads(json.dumps(config, default=str)),
-    }
-    if cell.trainable_variables:
-        described["weights"] = _digest(cell.meta_params())
-    return described
 
 
 def described_optimizee(optimizee: Optimizee) -> dict[str, Any]:

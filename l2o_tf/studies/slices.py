@@ -15,11 +15,11 @@ from l2o_tf.core.compile import compiled
 from l2o_tf.core.types import Scalar, Vector
 from l2o_tf.optimizees.base import Optimizee
 from l2o_tf.optimizers.base import OptimizerCell
+from l2o_tf.optimizers.description import cell_config
 from l2o_tf.studies.base import (
     Progress,
     Study,
     checked_lengths,
-    described_cell,
     described_optimizee,
     map_points,
 )
@@ -102,7 +102,7 @@ class SliceStudy(Study):
     def config(self) -> dict[str, Any]:
         """Return the arguments that the numbers depend on."""
         return {
-            "cell": described_cell(self.cell),
+            "cell": cell_config(self.cell),
             "optimizee": described_optimizee(self.optimizee),
             "measured": described_optimizee(self.measured),
             "lengths": list(self.lengths),

@@ -22,8 +22,7 @@ from l2o_tf.runtime.arrays import (
     load_arrays,
     save_arrays,
 )
-from l2o_tf.runtime.atomic import make_folder, remove_leftovers
-from l2o_tf.runtime.file_lock import file_lock
+from l2o_tf.runtime.shared_folder import SharedFolder
 from l2o_tf.studies.base import Progress, Study
 from l2o_tf.version import __version__
 
@@ -97,7 +96,7 @@ def _same(study: Study, finding: Finding) -> bool:
     return wanted == found
 
 
-class StudyFolder:
+class StudyFolder(SharedFolder):
     """Compute studies into a folder, those that are not there yet.
 
     Any number of processes may work in one folder: a study is computed by
@@ -119,15 +118,9 @@ class StudyFolder:
         overwrite: bool = False,
         say: Callable[[str], None] = print,
     ) -> None:
-        self.path = make_folder(pathlib.Path(folder) / FOLDER)
+        super().__init__(pathlib.Path(folder) / FOLDER, ("*.npz",))
         self._overwrite = overwrite
         self._say = say
-        with self._lock("writing", wait=False) as alone:
-            if alone:
-                remove_leftovers(self.path, "*.npz")
-
-    def _lock(self, name: str, shared: bool = False, wait: bool = True) -> Any:
-        return file_lock(self.path / ".locks" / f"{name}.lock", shared, wait)
 
     def file(self, study: Study) -> pathlib.Path:
         """Return where a study's finding is, or goes."""
@@ -168,7 +161,7 @@ class StudyFolder:
             Whether it is there now; False if stopped, or if another process
             computes it.
         """
-        with self._lock(study.name, wait=False) as held:
+        with self.lock(study.name, wait=False) as held:
             if not held:
                 self._say(f"{study.name} is computed by another process.")
                 return False
@@ -188,7 +181,7 @@ class StudyFolder:
                 time.monotonic() - begun,
                 __version__,
             )
-            with self._lock("writing", shared=True):
+            with self.writing():
                 save_finding(self.file(study), finding)
         return True
 

@@ -29,6 +29,7 @@ from l2o_tf.optimizees.mlp import MLP
 from l2o_tf.optimizees.sampled_classes import SampledClasses
 from l2o_tf.optimizees.wrappers import Clamped
 from l2o_tf.optimizers.adagrad import Adagrad
+from l2o_tf.optimizers.description import cell_config
 from l2o_tf.optimizers.sgd import SGD
 from l2o_tf.runtime.arrays import load_arrays
 from l2o_tf.runtime.progress import ProgressBar
@@ -148,7 +149,7 @@ def test_curves_of_results_that_exist_keep_their_identity():
         layout=types.SimpleNamespace(size=15910), split="test", notice=None
     )
     found = identity.config_hash(
-        identity.cell_config(Adagrad(1.0)), "mlp_orig", mlp_orig
+        cell_config(Adagrad(1.0)), "mlp_orig", mlp_orig
     )
     assert found == "15113a32b743343c"
     wanted = Wanted("adagrad", "mlp_orig", "test", 0, 10_000, found)

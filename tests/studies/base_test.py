@@ -9,14 +9,11 @@ from support.closed_form import DiagonalQuadratic
 
 from l2o_tf.core.compile import compiled
 from l2o_tf.datasets.synthetic import synthetic_images
-from l2o_tf.learned.learnable_sgd import LearnableSGD
 from l2o_tf.optimizees.mlp import MLP
 from l2o_tf.optimizees.square_cos import SquareCos
 from l2o_tf.optimizees.wrappers import LogObjective
-from l2o_tf.optimizers.adam import Adam
 from l2o_tf.studies.base import (
     checked_lengths,
-    described_cell,
     described_optimizee,
     map_points,
 )
@@ -38,18 +35,6 @@ def test_lengths_that_do_not_rise_are_refused(lengths):
 def test_lengths_that_are_no_positive_ints_are_refused():
     with pytest.raises(ValueError, match="Received: lengths=0"):
         checked_lengths("lengths", (0, 5))
-
-
-def test_a_cell_is_described_by_its_arguments_and_weights():
-    cell = LearnableSGD(0.5, name="some")
-    described = described_cell(cell)
-    assert described["class"] == "LearnableSGD"
-    assert described["learning_rate"] == 0.5
-    assert described == described_cell(LearnableSGD(0.5, name="other"))
-    cell.assign_meta_params(tf.constant([0.25]))
-    moved = described_cell(cell)
-    assert {k for k in moved if moved[k] != described[k]} == {"weights"}
-    assert "weights" not in described_cell(Adam())
 
 
 def test_a_problem_is_described_by_its_numbers_and_data():
