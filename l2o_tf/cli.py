@@ -36,6 +36,16 @@ def gin_flags() -> None:
     )
 
 
+def deterministic_flag() -> None:
+    """Define --deterministic."""
+    flags.DEFINE_bool(
+        "deterministic",
+        True,
+        "On a GPU: the same bits each time, from kernels that may be slower. A "
+        "CPU gives the same bits anyway.",
+    )
+
+
 def fail_in_words(main: Callable[[list[str]], int], argv: list[str]) -> int:
     """Run a command; turn an error made for the user into a message.
 

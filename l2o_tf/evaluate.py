@@ -53,7 +53,12 @@ import gin
 from absl import app, flags
 
 from l2o_tf import config
-from l2o_tf.cli import data_dir_flag, gin_flags, run_command
+from l2o_tf.cli import (
+    data_dir_flag,
+    deterministic_flag,
+    gin_flags,
+    run_command,
+)
 from l2o_tf.datasets.base import SPLITS
 from l2o_tf.evaluation.comparison import Comparison
 from l2o_tf.evaluation.contenders import Fixed
@@ -64,6 +69,7 @@ from l2o_tf.optimizees.collection import OPTIMIZEES
 from l2o_tf.optimizer_choice import NAMES as OPTIMIZER_FLAGS
 from l2o_tf.optimizer_choice import chosen_optimizer, optimizer_flags
 from l2o_tf.runtime.atomic import make_folder, write_text
+from l2o_tf.runtime.devices import prepare_gpus
 from l2o_tf.runtime.interrupts import GracefulStop
 from l2o_tf.runtime.progress import ProgressBar
 from l2o_tf.studies.base import Study
@@ -125,6 +131,7 @@ def define_flags() -> None:
         "curves; a tuned one only if it has been chosen.",
     )
     flags.DEFINE_bool("quiet", False, "Log lines instead of a progress bar.")
+    deterministic_flag()
     data_dir_flag()
 
 
@@ -298,6 +305,7 @@ def main(argv: list[str]) -> int:
     """Run the command; return the exit code."""
     if len(argv) > 1:
         raise app.UsageError(f"Unknown arguments: {' '.join(argv[1:])}")
+    prepare_gpus(FLAGS.deterministic)
     if FLAGS.gin_param and not FLAGS.gin_file:
         raise ValueError(
             "Bindings change a configuration, and there is none. "

@@ -43,7 +43,12 @@ import tensorflow as tf
 from absl import app, flags
 
 from l2o_tf import config
-from l2o_tf.cli import data_dir_flag, gin_flags, run_command
+from l2o_tf.cli import (
+    data_dir_flag,
+    deterministic_flag,
+    gin_flags,
+    run_command,
+)
 from l2o_tf.meta_training.failures import NonFiniteError, NotHalvedError
 from l2o_tf.meta_training.follower import (
     SharedStop,
@@ -62,6 +67,7 @@ from l2o_tf.meta_training.summary import (
 from l2o_tf.meta_training.trainer import Trainer
 from l2o_tf.meta_training.workers import join, nothing_to_do
 from l2o_tf.runtime.cluster import Coordinated, Peers, connect, serve
+from l2o_tf.runtime.devices import prepare_gpus
 from l2o_tf.runtime.interrupts import GracefulStop, Stop
 from l2o_tf.runtime.run_dir import RunDirectory, RunPaths, default_run_dir
 from l2o_tf.runtime.tf_config import Cluster, cluster_of_environment
@@ -98,6 +104,7 @@ def define_flags() -> None:
         "<run_dir>/metrics/plugins/profile; to see it: pip install "
         "tensorboard_plugin_profile, then tensorboard --logdir=<run_dir>.",
     )
+    deterministic_flag()
     data_dir_flag()
 
 
@@ -132,6 +139,8 @@ def _command(run_dir: str, episodes: int = 0) -> str:
         words += [f"--histogram_period={FLAGS.histogram_period}"]
     if (FLAGS.profile_episode or 0) > episodes:
         words += [f"--profile_episode={FLAGS.profile_episode}"]
+    if not FLAGS.deterministic:
+        words += ["--nodeterministic"]
     if FLAGS.quiet:
         words += ["--quiet"]
     return shlex.join(words)
@@ -248,6 +257,7 @@ def main(argv: list[str]) -> int:
     """Run the command; return the exit code."""
     if len(argv) > 1:
         raise app.UsageError(f"Unknown arguments: {' '.join(argv[1:])}")
+    prepare_gpus(FLAGS.deterministic)
     cluster = cluster_of_environment()
     text = config.load(FLAGS.gin_file, FLAGS.gin_param)
     if cluster is not None and cluster.serves:

@@ -159,6 +159,7 @@ def test_sigterm_saves_and_names_the_command_that_continues(
         *[f"--gin_param={p}" for p in params],
         f"--run_dir={path}",
         f"--data_dir={tmp_path}",
+        "--nodeterministic",
     )
     wait_for_episodes(path, 5, process)
     process.send_signal(signal.SIGSTOP)
@@ -181,6 +182,7 @@ def test_sigterm_saves_and_names_the_command_that_continues(
     assert summary["command"] == out.splitlines()[-1].strip()
     assert words[:3] == ["python", "-m", "l2o_tf.train"]
     assert f"--data_dir={tmp_path}" in words
+    assert "--nodeterministic" in words
     code, out, err = finish(start(*words[3:]))
     assert code == 0, err
     assert f"Continuing after {done} episodes" in err
