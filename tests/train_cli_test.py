@@ -83,6 +83,7 @@ def test_help_shows_examples_and_every_flag():
         "run_dir",
         "histogram_period",
         "profile_episode",
+        "deterministic",
         "quiet",
         "data_dir",
     ):
@@ -389,6 +390,7 @@ def test_the_command_that_continues_has_all_flags(call):
         run_dir=None,
         gin_file=("gin/nowhere.gin",),
         data_dir="/some where",
+        deterministic=False,
         quiet=True,
     )
     assert shlex.split(train._command("runs/x")) == [
@@ -399,6 +401,7 @@ def test_the_command_that_continues_has_all_flags(call):
         "--gin_param=Trainer.num_episodes = 1",
         "--run_dir=runs/x",
         "--data_dir=/some where",
+        "--nodeterministic",
         "--quiet",
     ]
 

@@ -26,6 +26,7 @@ def train_command(monkeypatch, folder):
             "data_dir": None,
             "histogram_period": 0,
             "profile_episode": None,
+            "deterministic": True,
             "quiet": False,
             **flags,
         }
