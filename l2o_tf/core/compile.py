@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.python.ops import control_flow_util
 
 _VECTOR_WIDTH = "--xla_cpu_prefer_vector_width"
 
@@ -21,6 +22,15 @@ def prefer_wide_vectors() -> None:
     flags = os.environ.get("XLA_FLAGS", "")
     if _VECTOR_WIDTH not in flags:
         os.environ["XLA_FLAGS"] = f"{flags} {_VECTOR_WIDTH}=512".strip()
+
+
+def compiled_by_xla() -> bool:
+    """Return whether what is being traced now is for XLA to compile.
+
+    TensorFlow has no public name for this; it asks itself the same way.
+    """
+    graph = tf.compat.v1.get_default_graph()
+    return bool(control_flow_util.GraphOrParentsInXlaContext(graph))
 
 
 def _leave_graphs_alone() -> None:

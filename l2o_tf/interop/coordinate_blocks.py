@@ -1,6 +1,8 @@
 """A cell run on a long vector, block by block, with its state in variables.
 
-Memory: the state, and what the cell needs for one block.
+Memory: the state, and what the cell needs for one block. Under XLA the next
+state stands beside the state: a block that is written into a variable inside a
+loop would cost it a copy of the whole variable.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from l2o_tf.core.compile import compiled_by_xla
 from l2o_tf.core.layout import Layout
 from l2o_tf.core.seeds import fold_in
 from l2o_tf.core.types import Nest, Seed, Vector
@@ -108,30 +111,54 @@ class CoordinateBlocks:
     ) -> Vector:
         gradients = self._cut(inputs.gradient)
         params = self._cut(inputs.params) if self.cell.reads_params else ()
+        next_states = (
+            [self._stack(v.dtype, v.shape[1:]) for v in variables]
+            if compiled_by_xla()
+            else []
+        )
 
         def body(
-            block: tf.Tensor, updates: tf.TensorArray
-        ) -> tuple[tf.Tensor, tf.TensorArray]:
+            block: tf.Tensor,
+            updates: tf.TensorArray,
+            next_states: list[tf.TensorArray],
+        ) -> tuple[tf.Tensor, tf.TensorArray, list[tf.TensorArray]]:
             of_block = inputs._replace(
                 gradient=gradients[block],
                 params=params[block] if self.cell.reads_params else (),
             )
             states = self._pack([v.sparse_read(block) for v in variables])
             update, states = self.cell.call(of_block, states)
-            self._write(variables, tf.nest.flatten(states), block)
-            return block + 1, updates.write(block, update)
+            leaves = tf.nest.flatten(states)
+            if next_states:
+                next_states = [
+                    array.write(block, leaf)
+                    for array, leaf in zip(next_states, leaves, strict=True)
+                ]
+            else:
+                self._write(variables, leaves, block)
+            return block + 1, updates.write(block, update), next_states
 
-        updates = tf.TensorArray(
-            gradients.dtype, self.count, element_shape=[self.size]
-        )
-        _, updates = tf.while_loop(
-            lambda block, _: block < self.count,
+        _, updates, next_states = tf.while_loop(
+            lambda block, *_: block < self.count,
             body,
-            (tf.constant(0), updates),
+            (
+                tf.constant(0),
+                self._stack(gradients.dtype, [self.size]),
+                next_states,
+            ),
             parallel_iterations=1,
             maximum_iterations=self.count,
         )
+        if next_states:
+            for variable, array in zip(variables, next_states, strict=True):
+                variable.assign(array.stack())
         return tf.reshape(updates.stack(), [-1])[: self.layout.size]
+
+    def _stack(
+        self, dtype: tf.DType, shape: Sequence[int | None]
+    ) -> tf.TensorArray:
+        """Return an empty array of one tensor per block."""
+        return tf.TensorArray(dtype, self.count, element_shape=shape)
 
     def _cut(self, vector: Vector) -> tf.Tensor:
         """Return a vector as `[P, B]`."""

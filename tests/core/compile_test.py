@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from l2o_tf.core.compile import compiled
+from l2o_tf.core.compile import compiled, compiled_by_xla
 
 both = pytest.mark.parametrize("jit_compile", [False, True])
 
@@ -88,3 +88,27 @@ def test_the_graph_runtime_runs_graphs_as_they_are_written():
     compiled(lambda x: x, False)
     options = tf.config.optimizer.get_experimental_options()
     assert options["disable_meta_optimizer"] is True
+
+
+@both
+def test_a_trace_knows_whether_xla_will_compile_it(jit_compile):
+    seen = []
+
+    @tf.function(autograph=False)
+    def inner(x):
+        seen.append(compiled_by_xla())
+        return x
+
+    def outer(x):
+        seen.append(compiled_by_xla())
+
+        def body(i, x):
+            seen.append(compiled_by_xla())
+            return i + 1, inner(x)
+
+        return tf.while_loop(lambda i, _: i < 2, body, (tf.constant(0), x))
+
+    compiled(outer, jit_compile)(tf.constant(1.0))
+    assert len(seen) >= 3
+    assert set(seen) == {jit_compile}
+    assert not compiled_by_xla()

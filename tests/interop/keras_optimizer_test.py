@@ -265,6 +265,21 @@ def test_blocks_do_not_change_the_result(block_size, run):
     np.testing.assert_allclose(cut, whole, rtol=0, atol=1e-6)
 
 
+def test_xla_gets_no_scatter_into_the_state():
+    """It would copy the whole state for every block."""
+    variable = keras.Variable(np.ones(34, np.float32))
+    optimizer = KerasOptimizer(DMLSTM(**TINY), block_size=7)
+    optimizer.build([variable])
+
+    def step(gradient):
+        optimizer.apply([gradient])
+
+    program = RUNS["xla"](step).experimental_get_compiler_ir(tf.ones([34]))()
+    assert "while(" in program
+    assert "dynamic-update-slice(" in program
+    assert "scatter(" not in program
+
+
 def test_blocks_run_in_a_loop_of_several_steps():
     """A loop in a loop: Keras' steps_per_execution."""
     cell = RNNprop(**TINY_RNNPROP)
