@@ -156,19 +156,20 @@ class InFlight:
             ClusterError: if no worker can be reached any more.
             RuntimeError: if a window could not be run.
         """
+        begun = time.monotonic()
         while True:
             try:
                 ticket, answer = self._answers.get(timeout=self._patience)
                 break
             except queue.Empty:
-                self._look_after_workers()
+                self._look_after_workers(time.monotonic() - begun)
         self.count -= 1
         if isinstance(answer, Exception):
             which = f"pair {ticket.place}, window {ticket.window}"
             raise _not_run(which, answer) from answer
         return ticket, answer
 
-    def _look_after_workers(self) -> None:
+    def _look_after_workers(self, waited: float) -> None:
         """Refuse to wait for nobody, and say whom the others wait for."""
         addresses = self._link.addresses
         missing = [a for a in addresses if not is_reachable(a)]
@@ -181,6 +182,13 @@ class InFlight:
             )
         if missing:
             logging.warning("No answer from: %s.", ", ".join(missing))
+            return
+        # Whether one hangs or computes cannot be seen from here.
+        logging.warning(
+            "No sample for %.0f s, though all workers can be reached. If their "
+            "windows take less, end the one that hangs; others get its pairs.",
+            waited,
+        )
 
 
 def _not_run(which: str, error: Exception) -> RuntimeError:
