@@ -31,6 +31,8 @@ _DASHES: Sequence[Any] = (
     (0, (4, 1, 1, 1, 1, 1)),
     (0, (1, 1)),
 )
+# Stands beside none of the other papers' learned optimizers.
+_OF_METZ = "metz"
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*", "d")
 
 
@@ -64,7 +66,8 @@ def looks(names: Iterable[str]) -> dict[str, Look]:
     """
     known = dict.fromkeys([*paper.OPTIMIZERS, *simple_paper.OPTIMIZERS])
     fixed = {name: _look(i) for i, name in enumerate(known)}
-    free = itertools.count(len(fixed))
+    fixed[_OF_METZ] = _look(0)
+    free = itertools.count(len(known))
     return {
         name: fixed[name] if name in fixed else _look(next(free))
         for name in dict.fromkeys(names)

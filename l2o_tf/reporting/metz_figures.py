@@ -43,12 +43,15 @@ _BINS = 20
 
 
 def _chosen(curves: Sequence[Curve]) -> list[Curve]:
-    """Return the curves of the paper's problems, panel by panel."""
+    """Return the curves of the paper's problems, panel by panel.
+
+    First all problems with losses on train images, then with those on test.
+    """
     order = list(OPTIMIZEES)
     found = [c for c in curves if c.optimizee in OPTIMIZEES]
     return sorted(
         found,
-        key=lambda c: (order.index(c.optimizee), c.measured is not None),
+        key=lambda c: (c.measured is not None, order.index(c.optimizee)),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from l2o_tf.evaluation.curves import Curve
+from l2o_tf.reporting import grids
 from l2o_tf.reporting.metz_figures import CAPTIONS, METZ_FIGURES, OPTIMIZEES
 from l2o_tf.reporting.prose import blocks, paragraph
 from l2o_tf.reporting.tables import (
@@ -35,6 +36,13 @@ _NOTES = {
     "the learning rate down and windows of 1,000 and more push it up; of "
     "windows of 1 and of 100 the networks differ.",
 }
+_REDUCED = "metz_small"
+_SCALE = (
+    f"`{_REDUCED}` is the paper's configuration at a scale for two cores: 4 "
+    "pairs (128 in the paper), episodes of 200 updates (10,000), windows of 10 "
+    "to 50 updates (50 to 10,000), minibatches of 32 images, one of them per "
+    "outer-loss (5), an outer learning rate of 3e-4 (1e-5)."
+)
 _NOTHING = ""
 _SAME = 1e-3
 """Ends closer than that, of a coordinate, are in one minimum."""
@@ -232,6 +240,30 @@ def _figure_6(curves: Sequence[Curve], pictures: Mapping[str, str]) -> str:
     )
 
 
+def _configurations(found: Sequence[Finding]) -> list[str]:
+    """Say of which configuration each training run is, and at which scale."""
+    names = {f.config["label"]: f.config["configuration"] for f in found}
+    told = [f"{label} is `{name}`" for label, name in names.items() if name]
+    if not told:
+        return []
+    small = any(name and name.startswith(_REDUCED) for name in names.values())
+    scale = f" {_SCALE}" if small else ""
+    return [paragraph(f"Of the configurations, {', '.join(told)}.{scale}")]
+
+
+def _tuned(curves: Sequence[Curve]) -> str:
+    """Return the grids of Figure 6, one for both kinds of losses."""
+    chosen = [c for c in curves if is_of_metz(c) and c.measured is None]
+    table = grids.grid_table(chosen, OPTIMIZEES, {})
+    if not table.rows:
+        return ""
+    return blocks(
+        "### Figure 6: the tuned optimizers\n",
+        paragraph(grids.EXPLAINED),
+        table.markdown(),
+    )
+
+
 def _study(
     kind: str, found: Sequence[Finding], pictures: Mapping[str, str]
 ) -> str:
@@ -246,6 +278,8 @@ def _study(
         texts.append(_TABLES[kind](found).markdown())
     if kind in _NOTES:
         texts.append(paragraph(_NOTES[kind]))
+    if kind == "outer_training":
+        texts += _configurations(found)
     notices = dict.fromkeys(f.notice for f in found if f.notice)
     texts += [paragraph(f"**{notice}**") for notice in notices]
     return blocks(*texts)
@@ -273,7 +307,7 @@ def metz_section(
         for kind in TITLES
         if (found := [f for f in findings if f.kind == kind])
     ]
-    texts.append(_figure_6(curves, pictures))
+    texts += [_figure_6(curves, pictures), _tuned(curves)]
     if not any(texts):
         return ""
     return blocks(

@@ -33,7 +33,8 @@ def _duration(seconds: float) -> str:
 
 def provenance_table(curves: Sequence[Curve]) -> Table:
     """Return what was measured, on which data, with what."""
-    notices = list(dict.fromkeys(c.notice for c in curves if c.notice))
+    noticed = any(c.notice for c in curves)
+    data = _counted(c.notice or "complete" for c in curves)
     places = (
         f"{c.device or 'device not recorded'}, "
         f"{c.runtime or 'runtime not recorded'}"
@@ -50,7 +51,7 @@ def provenance_table(curves: Sequence[Curve]) -> Table:
         ("seeds", ranges(c.seed for c in curves)),
         ("updates", _counted(f"{c.steps:,}" for c in curves)),
         ("split", _counted(c.splits or "no data" for c in curves)),
-        ("data", " ".join(notices) or "complete: no curve carries a notice"),
+        ("data", data if noticed else "complete: no curve carries a notice"),
         ("versions", _versions(curves)),
         ("device and runtime", _counted(places)),
         (

@@ -111,7 +111,9 @@ class OuterTrainingStudy(Study):
                 f"Received: run={str(run)!r}."
             )
         summary = self._read(self.paths.path / _SUMMARY)
-        self.notice = json.loads(summary).get("notice") if summary else None
+        facts = json.loads(summary) if summary else {}
+        self.notice = facts.get("notice")
+        self.configuration = facts.get("config")
 
     @staticmethod
     def _read(path: pathlib.Path) -> str:
@@ -121,9 +123,13 @@ class OuterTrainingStudy(Study):
         return self._tables["train"]["episode"]
 
     def config(self) -> dict[str, Any]:
-        """Return what is drawn, and a hash of each table: they grow."""
+        """Return what is drawn, and a hash of each table: they grow.
+
+        "configuration" is the name of the run's gin file, None if unknown.
+        """
         return {
             "label": self.label,
+            "configuration": self.configuration,
             "window": self.window,
             "tables": {
                 name: hashlib.sha256(text.encode("utf-8")).hexdigest()[:_DIGITS]

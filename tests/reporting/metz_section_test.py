@@ -1,5 +1,7 @@
 """What REPRODUCTION.md says of Metz et al.'s studies and comparisons."""
 
+import pathlib
+
 import numpy as np
 import pytest
 from support.curves import make_curve
@@ -16,6 +18,7 @@ from l2o_tf.reporting.metz_section import (
 )
 from l2o_tf.reporting.reproduction import reproduction
 
+GIN = pathlib.Path(__file__).parents[2] / "gin"
 MOMENTA = np.arange(1000) / 1000
 ENDS = np.where(MOMENTA < 0.805, 0.0, np.where(MOMENTA < 0.9, 3.5687, 0.0))
 ENDS[990:] = 1.0 + np.arange(10)  # alternating
@@ -93,6 +96,34 @@ def test_training_runs_are_told_with_their_variances():
     ]
 
 
+def test_the_configurations_of_training_runs_are_told_with_their_scale():
+    runs = [training("all", configuration="metz"), training("mine")]
+    text = " ".join(metz_section([], runs, {}).split())
+    assert "Of the configurations, all is `metz`. " in text + " "
+    assert "scale" not in text
+    runs += [training("ES", configuration="metz_small_es")]
+    text = " ".join(metz_section([], runs, {}).split())
+    assert "all is `metz`, ES is `metz_small_es`. `metz_small` is the" in text
+    assert "Of the conf" not in metz_section([], runs[1:2], {})
+
+
+def test_the_reduced_scale_is_that_of_the_configuration():
+    runs = [training("ES", configuration="metz_small_es")]
+    text = " ".join(metz_section([], runs, {}).split())
+    bound = (GIN / "parts/techniques/metz_small.gin").read_text()
+    for binding, words in (
+        ("num_particles = 8\n", "4 pairs ("),
+        ("pair_horizon = 200  ", "episodes of 200 updates ("),
+        ("GrowingWindows.first = 10 ", "windows of 10 to 50 updates ("),
+        ("GrowingWindows.last = 50 ", "windows of 10 to 50 updates ("),
+        ("metz_conv.batch_size = 32\n", "minibatches of 32 images,"),
+        ("metz_conv.objective_batches = 1\n", "one of them per outer-loss"),
+        ("meta/Adam.learning_rate = 3e-4\n", "learning rate of 3e-4 ("),
+    ):
+        assert binding in bound
+        assert words in text
+
+
 def curves():
     return [
         make_curve(
@@ -131,3 +162,31 @@ def test_reproduction_has_the_section_and_takes_its_pictures():
     assert "Not measured" not in text
     with pytest.raises(ValueError, match=r"pictures=\['other'\]"):
         reproduction(curves(), {"other": "x.png"}, "plot", None, [TOY])
+
+
+def test_the_grids_of_figure_6_are_told_once_for_both_kinds_of_losses():
+    tuning = {
+        "candidates": [
+            {"name": "adam_0.1", "score": 0.5},
+            {"name": "adam_1", "score": 2.0},
+        ],
+        "chosen": 0,
+        "at_edge": True,
+        "by": "mean",
+        "steps": 500,
+        "seeds": [1000],
+    }
+    found = [
+        make_curve(
+            optimizer="adam",
+            optimizee="metz_conv",
+            losses=200 * [0.25],
+            tuning=tuning,
+            measured=measured,
+        )
+        for measured in (None, "test")
+    ]
+    text = metz_section(found, [], {})
+    assert text.count("### Figure 6: the tuned optimizers") == 1
+    assert text.count("**adam_0.1: 0.50**, adam_1: 2.00") == 1
+    assert "the tuned optimizers" not in metz_section(curves(), [], {})

@@ -15,7 +15,7 @@ FACTS = {
 def test_runs_data_versions_and_devices_are_counted():
     curves = [
         *ending_at([-2.0, -3.0], "dm", **FACTS),
-        *ending_at([-1.0, None], "adam", **FACTS),
+        *ending_at([-1.0, None], "adam", **{**FACTS, "notice": None}),
     ]
     rows = dict(provenance_table(curves).rows)
     assert rows == {
@@ -26,7 +26,7 @@ def test_runs_data_versions_and_devices_are_counted():
         "seeds": "0-1",
         "updates": "10 (runs: 4)",
         "split": "test (runs: 4)",
-        "data": "not the full set",
+        "data": "not the full set (runs: 2); complete (runs: 2)",
         "versions": "tensorflow 2.21.0, numpy 2.2",
         "device and runtime": "CPU, graph (runs: 4)",
         # Four curves of 1.5 seconds.

@@ -72,7 +72,7 @@ def test_what_was_measured():
 
 def test_a_notice_of_the_data_is_repeated():
     text = text_of(full([0.0], "dm", notice="NOT THE FULL MNIST"))
-    assert "| data | NOT THE FULL MNIST |" in text
+    assert "| data | NOT THE FULL MNIST (runs: " in text
 
 
 def test_versions_that_differ_are_all_named():

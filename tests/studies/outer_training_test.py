@@ -119,11 +119,15 @@ def test_a_run_that_went_on_replaces_its_finding_only_if_asked(tmp_path):
     )
 
 
-def test_the_notice_is_the_runs(tmp_path):
+def test_notice_and_configuration_are_the_runs(tmp_path):
     run = make_run(tmp_path)
-    assert OuterTrainingStudy("mine", run).notice is None
-    (run / "summary.json").write_text(json.dumps({"notice": "A SUBSTITUTE"}))
-    assert OuterTrainingStudy("mine", run).notice == "A SUBSTITUTE"
+    study = OuterTrainingStudy("mine", run)
+    assert (study.notice, study.config()["configuration"]) == (None, None)
+    facts = {"notice": "A SUBSTITUTE", "config": "metz_small"}
+    (run / "summary.json").write_text(json.dumps(facts))
+    study = OuterTrainingStudy("mine", run)
+    assert study.notice == "A SUBSTITUTE"
+    assert study.config()["configuration"] == "metz_small"
 
 
 def test_a_stopped_study_has_nothing(tmp_path):

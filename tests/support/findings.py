@@ -10,7 +10,9 @@ def finding(kind, arrays, config=None, name=None, notice=None):
     return Finding(name or kind, kind, arrays, config or {}, notice, 1.0, "0")
 
 
-def training(label, losses=(3.0, 2.0, 1.0), window=2, **arrays):
+def training(
+    label, losses=(3.0, 2.0, 1.0), window=2, configuration=None, **arrays
+):
     steps = 100.0 * np.arange(1, 1 + len(losses))
     return finding(
         "outer_training",
@@ -27,7 +29,7 @@ def training(label, losses=(3.0, 2.0, 1.0), window=2, **arrays):
             "dropped_pairs": [],
             **arrays,
         },
-        {"label": label, "window": window},
+        {"label": label, "configuration": configuration, "window": window},
         f"outer_training_{label}",
     )
 
