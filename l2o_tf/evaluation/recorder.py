@@ -14,6 +14,7 @@ from l2o_tf.core.types import Scalar, Vector
 from l2o_tf.optimizees.base import Optimizee
 from l2o_tf.optimizees.outer_objective import check_same_problem
 from l2o_tf.optimizers.base import OptimizerCell
+from l2o_tf.runtime.devices import has_gpu
 from l2o_tf.unroll.carry import Carry, start_episode
 from l2o_tf.unroll.engine import Step, unroll
 
@@ -28,8 +29,7 @@ def chosen_runtime(optimizee: Optimizee, jit_compile: bool | None) -> bool:
     """
     if jit_compile is not None:
         return jit_compile
-    on_gpu = bool(tf.config.list_physical_devices("GPU"))
-    return on_gpu or not optimizee.convolves
+    return has_gpu() or not optimizee.convolves
 
 
 def _all_finite(params: Vector) -> tf.Tensor:

@@ -5,6 +5,11 @@ from __future__ import annotations
 import tensorflow as tf
 
 
+def has_gpu() -> bool:
+    """Return whether TensorFlow sees a GPU."""
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
 def prepare_gpus(deterministic: bool = True) -> None:
     """Make the GPUs of this process exact, repeatable and shared.
 

@@ -10,6 +10,9 @@ where w_s = dL/df(x_s) and g_s was computed on the way. Each cell step is
 computed again from its recorded inputs and state and differentiated by itself,
 so the memory of a window of U steps is U times (state + gradient), whatever
 the cell keeps inside a step, and no second pass through the optimizee is made.
+
+Many coordinates of a coordinate-wise cell go back block by block: what it keeps
+inside a step then fits a processor's cache (see unroll/blocks.py).
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ import tensorflow as tf
 from l2o_tf.core.types import Nest, Scalar, Vector
 from l2o_tf.optimizees.base import Optimizee
 from l2o_tf.optimizers.base import OptimizerCell, OptimizerInputs
+from l2o_tf.unroll.blocks import cut, sum_over_blocks, worthwhile
 from l2o_tf.unroll.carry import Carry, initial_states
 
 Cotangent = Callable[
@@ -61,6 +65,79 @@ def cell_adjoint(
         The state after the window has cotangent 0: this is where
         backpropagation is truncated.
     """
+    size = inputs.gradient.shape[-1]
+    if not cell.coordinatewise or not worthwhile(size):
+        return _go_back(
+            cell, meta_params, inputs, states, length, cotangent, accumulator
+        )
+    d_updates = _cotangents(
+        cell, meta_params, inputs, states, length, cotangent, accumulator
+    )
+
+    def of_block(
+        begin: int | Scalar, width: int
+    ) -> tuple[tuple[tf.Tensor, ...], list[tf.Tensor]]:
+        now = tf.nest.map_structure(
+            lambda stack: cut(stack, size, begin, width),
+            (inputs, states, d_updates),
+        )
+        return _go_back(
+            cell,
+            meta_params,
+            now[0],
+            now[1],
+            length,
+            lambda t, *_: (now[2][t], ()),
+            (),
+        )
+
+    return sum_over_blocks(of_block, size, meta_params, _floats(states))
+
+
+def _cotangents(
+    cell: OptimizerCell,
+    meta_params: tuple[tf.Tensor, ...],
+    inputs: OptimizerInputs,
+    states: Nest,
+    length: int | Scalar,
+    cotangent: Cotangent,
+    accumulator: Nest,
+) -> tf.Tensor:
+    """Ask for all cotangents first, `[U, N]`, those from `length` on zero."""
+
+    def body(
+        i: Scalar, accumulator: Nest, stack: tf.TensorArray
+    ) -> tuple[Scalar, Nest, tf.TensorArray]:
+        t = length - 1 - i
+        now = tf.nest.map_structure(lambda stack: stack[t], (inputs, states))
+        # Computed only where the cotangent makes use of it.
+        update, _ = cell.stateless_update(meta_params, *now)
+        d_update, accumulator = cotangent(t, now[0], update, accumulator)
+        return i + 1, accumulator, stack.write(t, d_update)
+
+    gradient = inputs.gradient
+    stack = tf.TensorArray(
+        gradient.dtype, gradient.shape[0], element_shape=gradient.shape[1:]
+    )
+    *_, stack = tf.while_loop(
+        lambda i, *_: i < length,
+        body,
+        (tf.constant(0), accumulator, stack),
+        maximum_iterations=gradient.shape[0],
+    )
+    return stack.stack()
+
+
+def _go_back(
+    cell: OptimizerCell,
+    meta_params: tuple[tf.Tensor, ...],
+    inputs: OptimizerInputs,
+    states: Nest,
+    length: int | Scalar,
+    cotangent: Cotangent,
+    accumulator: Nest,
+) -> tuple[tuple[tf.Tensor, ...], list[tf.Tensor]]:
+    """Do what `cell_adjoint` does, with all coordinates at once."""
 
     def body(
         i: Scalar, accumulator: Nest, d_states: list, d_meta: tuple

@@ -3,7 +3,7 @@
 import pytest
 import tensorflow as tf
 
-from l2o_tf.runtime.devices import prepare_gpus
+from l2o_tf.runtime.devices import has_gpu, prepare_gpus
 
 GPUS = ["GPU:0", "GPU:1"]
 
@@ -53,3 +53,10 @@ def test_without_a_gpu_nothing_is_told(told, monkeypatch):
     pretend(monkeypatch, [])
     prepare_gpus()
     assert told == []
+
+
+def test_whether_there_is_a_gpu(monkeypatch):
+    pretend(monkeypatch, GPUS)
+    assert has_gpu()
+    pretend(monkeypatch, [])
+    assert not has_gpu()
