@@ -3,8 +3,8 @@
 Where no coordinate knows of another, gradients of the weights are a sum over
 blocks of coordinates. In a block, what a cell keeps inside a step fits a
 processor's cache: with 393,216 coordinates a step of L2O-DM back takes 175 ms
-instead of 340, in blocks of 512 to 4,096; with 32,768 it takes 15 instead of 21,
-with 16,384 nothing is gained. A GPU does best with all at once.
+instead of 340, in blocks of 512 to 4,096; with 32,768 15 instead of 21; with
+16,384 nothing is gained. A GPU does best with all at once.
 """
 
 from __future__ import annotations
