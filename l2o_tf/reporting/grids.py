@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from l2o_tf.evaluation.curves import TAIL, Curve
+from l2o_tf.reporting.prose import blocks, paragraph
 from l2o_tf.reporting.tables import (
     Cell,
     Table,
@@ -14,7 +15,7 @@ from l2o_tf.reporting.tables import (
     shown,
 )
 
-EXPLAINED = (
+_EXPLAINED = (
     "The score is the natural logarithm of the mean over the tuning seeds of a "
     f'run\'s last {TAIL} losses ("final") or of all ("mean"). The chosen '
     "candidate is bold; where it is at the edge of its grid, a longer grid "
@@ -68,3 +69,23 @@ def grid_table(
         "seeds",
     )
     return Table("Tuned optimizers", columns, rows)
+
+
+def grid_section(
+    heading: str,
+    curves: Sequence[Curve],
+    optimizees: Mapping[str, str],
+    optimizers: Mapping[str, str],
+) -> str:
+    """Return `grid_table` under a heading, explained; "" without a tuned one.
+
+    Args:
+        heading: in Markdown, as "## Tuned optimizers".
+        curves: as `grid_table`.
+        optimizees: as `grid_table`.
+        optimizers: as `grid_table`.
+    """
+    table = grid_table(curves, optimizees, optimizers)
+    if not table.rows:
+        return ""
+    return blocks(f"{heading}\n", paragraph(_EXPLAINED), table.markdown())

@@ -254,14 +254,8 @@ def _configurations(found: Sequence[Finding]) -> list[str]:
 def _tuned(curves: Sequence[Curve]) -> str:
     """Return the grids of Figure 6, one for both kinds of losses."""
     chosen = [c for c in curves if is_of_metz(c) and c.measured is None]
-    table = grids.grid_table(chosen, OPTIMIZEES, {})
-    if not table.rows:
-        return ""
-    return blocks(
-        "### Figure 6: the tuned optimizers\n",
-        paragraph(grids.EXPLAINED),
-        table.markdown(),
-    )
+    heading = "### Figure 6: the tuned optimizers"
+    return grids.grid_section(heading, chosen, OPTIMIZEES, {})
 
 
 def _study(

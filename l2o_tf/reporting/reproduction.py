@@ -280,13 +280,8 @@ def _figures(curves: Sequence[Curve], pictures: Mapping[str, str]) -> str:
 
 def _tuned(curves: Sequence[Curve]) -> str:
     """Return the section of tuned grids, a row per optimizee and optimizer."""
-    table = grids.grid_table(curves, paper.OPTIMIZEES, paper.OPTIMIZERS)
-    if not table.rows:
-        return ""
-    return blocks(
-        "## Tuned optimizers\n",
-        paragraph(grids.EXPLAINED),
-        table.markdown(),
+    return grids.grid_section(
+        "## Tuned optimizers", curves, paper.OPTIMIZEES, paper.OPTIMIZERS
     )
 
 

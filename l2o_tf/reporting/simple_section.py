@@ -127,14 +127,8 @@ def _ends(curves: Sequence[Curve]) -> str:
 
 
 def _tuned(curves: Sequence[Curve]) -> str:
-    table = grids.grid_table(curves, OPTIMIZEES, OPTIMIZERS)
-    if not table.rows:
-        return ""
-    return blocks(
-        "### SimpleOptimizer, its tuned rivals\n",
-        paragraph(grids.EXPLAINED),
-        table.markdown(),
-    )
+    heading = "### SimpleOptimizer, its tuned rivals"
+    return grids.grid_section(heading, curves, OPTIMIZEES, OPTIMIZERS)
 
 
 def _costs(costs: Mapping[str, Cost]) -> str:
