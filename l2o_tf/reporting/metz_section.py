@@ -242,7 +242,7 @@ def _figure_6(curves: Sequence[Curve], pictures: Mapping[str, str]) -> str:
 
 def _configurations(found: Sequence[Finding]) -> list[str]:
     """Say of which configuration each training run is, and at which scale."""
-    names = {f.config["label"]: f.config["configuration"] for f in found}
+    names = {f.config["label"]: f.config.get("configuration") for f in found}
     told = [f"{label} is `{name}`" for label, name in names.items() if name]
     if not told:
         return []

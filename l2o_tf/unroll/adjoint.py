@@ -77,17 +77,17 @@ def cell_adjoint(
     def of_block(
         begin: int | Scalar, width: int
     ) -> tuple[tuple[tf.Tensor, ...], list[tf.Tensor]]:
-        now = tf.nest.map_structure(
+        of_inputs, of_states, of_updates = tf.nest.map_structure(
             lambda stack: cut(stack, size, begin, width),
             (inputs, states, d_updates),
         )
         return _go_back(
             cell,
             meta_params,
-            now[0],
-            now[1],
+            of_inputs,
+            of_states,
             length,
-            lambda t, *_: (now[2][t], ()),
+            lambda t, *_: (of_updates[t], ()),
             (),
         )
 

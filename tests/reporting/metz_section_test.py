@@ -105,6 +105,10 @@ def test_the_configurations_of_training_runs_are_told_with_their_scale():
     text = " ".join(metz_section([], runs, {}).split())
     assert "all is `metz`, ES is `metz_small_es`. `metz_small` is the" in text
     assert "Of the conf" not in metz_section([], runs[1:2], {})
+    # Findings from before configurations were kept.
+    old = training("old")
+    del old.config["configuration"]
+    assert "Of the conf" not in metz_section([], [old], {})
 
 
 def test_the_reduced_scale_is_that_of_the_configuration():
