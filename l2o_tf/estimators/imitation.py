@@ -23,7 +23,11 @@ from l2o_tf.estimators.base import (
 )
 from l2o_tf.optimizees.base import Optimizee
 from l2o_tf.optimizers.base import OptimizerCell, OptimizerInputs
-from l2o_tf.unroll.adjoint import cell_adjoint, initial_state_gradient
+from l2o_tf.unroll.adjoint import (
+    Recorded,
+    cell_adjoint,
+    initial_state_gradient,
+)
 from l2o_tf.unroll.carry import Carry, initial_states, start_episode
 from l2o_tf.unroll.engine import Step, last_loss, unroll
 from l2o_tf.unroll.replay import replay
@@ -41,6 +45,17 @@ class ImitationStates(NamedTuple):
 
     teacher: Nest
     learner: Nest
+
+
+def _of_length(length: int, stack: tf.Tensor) -> tf.Tensor:
+    """Return a record whose shape says its length.
+
+    A slice, cut in a loop, does not know it; `tf.ensure_shape` would do, but
+    under XLA it takes the slice for as long as what it was cut from.
+    """
+    stack = tf.identity(stack)
+    stack.set_shape([length, *stack.shape[1:]])
+    return stack
 
 
 def imitation_window(
@@ -78,6 +93,9 @@ def imitation_window(
         sum of L2O-DM's, spec dm_rnnprop.md 6.3, the mean of L2O-Scale's, spec
         l2o_scale.md 5.2.
     """
+    inputs, labels = tf.nest.map_structure(
+        lambda stack: _of_length(length, stack), (inputs, labels)
+    )
     updates, before, last = replay(cell, meta_params, inputs, states, length)
     error = updates - labels
     count = tf.cast(tf.shape(error)[1], error.dtype)
@@ -91,7 +109,7 @@ def imitation_window(
         return error[t] / count, nothing
 
     gradient, d_states = cell_adjoint(
-        cell, meta_params, inputs, before, length, cotangent, ()
+        cell, meta_params, Recorded(inputs, before, length), cotangent, ()
     )
     loss = 0.5 * tf.reduce_sum(error**2) / count
     return loss, gradient, d_states, last

@@ -23,6 +23,7 @@ from l2o_tf.estimators.measured import OBJECTIVES, Measured
 from l2o_tf.optimizees.base import Optimizee
 from l2o_tf.optimizers.base import OptimizerCell, OptimizerInputs
 from l2o_tf.unroll.adjoint import (
+    Recorded,
     cell_adjoint,
     initial_state_gradient,
     with_initial_gradient,
@@ -320,9 +321,7 @@ class TruncatedBackpropagation(MetaGradientEstimator):
         gradient, d_states = cell_adjoint(
             cell,
             weights,
-            inputs,
-            states,
-            steps,
+            Recorded(inputs, states, steps),
             cotangent,
             later,
         )

@@ -18,6 +18,7 @@ inside a step then fits a processor's cache (see unroll/blocks.py).
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -32,6 +33,45 @@ Cotangent = Callable[
 ]
 
 
+class Recorded(NamedTuple):
+    """What the steps of a window began with.
+
+    Attributes:
+        inputs: `OptimizerInputs`, each with a leading axis `[U]` (`()` where
+            the cell does not read); shapes are static.
+        states: the states before each step, leading axis `[U]`.
+        length: int or int32 scalar, the steps that were made, at most U.
+    """
+
+    inputs: OptimizerInputs
+    states: Nest
+    length: int | Scalar
+
+    @property
+    def capacity(self) -> int:
+        """U."""
+        return int(self.inputs.gradient.shape[0])
+
+    @property
+    def size(self) -> int:
+        """N, the coordinates."""
+        return int(self.inputs.gradient.shape[-1])
+
+    def at(self, t: Scalar) -> tuple[OptimizerInputs, Nest]:
+        """Return what step t began with: inputs and state."""
+        return tf.nest.map_structure(
+            lambda stack: stack[t], (self.inputs, self.states)
+        )
+
+    def block(self, begin: int | Scalar, width: int) -> Recorded:
+        """Return what some of the coordinates began with."""
+        inputs, states = tf.nest.map_structure(
+            lambda stack: cut(stack, self.size, begin, width),
+            (self.inputs, self.states),
+        )
+        return self._replace(inputs=inputs, states=states)
+
+
 def _floats(states: Nest) -> list[tf.Tensor]:
     """Return the tensors of a state that a derivative can pass through."""
     return [s for s in tf.nest.flatten(states) if s.dtype.is_floating]
@@ -40,9 +80,7 @@ def _floats(states: Nest) -> list[tf.Tensor]:
 def cell_adjoint(
     cell: OptimizerCell,
     meta_params: tuple[tf.Tensor, ...],
-    inputs: OptimizerInputs,
-    states: Nest,
-    length: int | Scalar,
+    recorded: Recorded,
     cotangent: Cotangent,
     accumulator: Nest,
 ) -> tuple[tuple[tf.Tensor, ...], list[tf.Tensor]]:
@@ -51,10 +89,7 @@ def cell_adjoint(
     Args:
         cell: the optimizer.
         meta_params: its weights, at which the derivative is taken.
-        inputs: the recorded `OptimizerInputs`, each with a leading axis `[U]`
-            (`()` where the cell does not read).
-        states: the recorded states before each step, leading axis `[U]`.
-        length: int or int32 scalar, the steps to go back, at most U.
+        recorded: the window's steps.
         cotangent: called for t = length-1 .. 0 with (t, inputs_t, update_t,
             accumulator), returns (dL/du_t `[N]`, accumulator).
         accumulator: what `cotangent` starts with; `()` if nothing.
@@ -65,41 +100,32 @@ def cell_adjoint(
         The state after the window has cotangent 0: this is where
         backpropagation is truncated.
     """
-    size = inputs.gradient.shape[-1]
+    size = recorded.size
     if not cell.coordinatewise or not worthwhile(size):
-        return _go_back(
-            cell, meta_params, inputs, states, length, cotangent, accumulator
-        )
-    d_updates = _cotangents(
-        cell, meta_params, inputs, states, length, cotangent, accumulator
-    )
+        return _go_back(cell, meta_params, recorded, cotangent, accumulator)
+    d_updates = _cotangents(cell, meta_params, recorded, cotangent, accumulator)
 
     def of_block(
         begin: int | Scalar, width: int
     ) -> tuple[tuple[tf.Tensor, ...], list[tf.Tensor]]:
-        of_inputs, of_states, of_updates = tf.nest.map_structure(
-            lambda stack: cut(stack, size, begin, width),
-            (inputs, states, d_updates),
-        )
+        of_updates = cut(d_updates, size, begin, width)
         return _go_back(
             cell,
             meta_params,
-            of_inputs,
-            of_states,
-            length,
+            recorded.block(begin, width),
             lambda t, *_: (of_updates[t], ()),
             (),
         )
 
-    return sum_over_blocks(of_block, size, meta_params, _floats(states))
+    return sum_over_blocks(
+        of_block, size, meta_params, _floats(recorded.states)
+    )
 
 
 def _cotangents(
     cell: OptimizerCell,
     meta_params: tuple[tf.Tensor, ...],
-    inputs: OptimizerInputs,
-    states: Nest,
-    length: int | Scalar,
+    recorded: Recorded,
     cotangent: Cotangent,
     accumulator: Nest,
 ) -> tf.Tensor:
@@ -108,22 +134,23 @@ def _cotangents(
     def body(
         i: Scalar, accumulator: Nest, stack: tf.TensorArray
     ) -> tuple[Scalar, Nest, tf.TensorArray]:
-        t = length - 1 - i
-        now = tf.nest.map_structure(lambda stack: stack[t], (inputs, states))
+        t = recorded.length - 1 - i
+        now = recorded.at(t)
         # Computed only where the cotangent makes use of it.
         update, _ = cell.stateless_update(meta_params, *now)
         d_update, accumulator = cotangent(t, now[0], update, accumulator)
         return i + 1, accumulator, stack.write(t, d_update)
 
-    gradient = inputs.gradient
     stack = tf.TensorArray(
-        gradient.dtype, gradient.shape[0], element_shape=gradient.shape[1:]
+        recorded.inputs.gradient.dtype,
+        recorded.capacity,
+        element_shape=[recorded.size],
     )
     *_, stack = tf.while_loop(
-        lambda i, *_: i < length,
+        lambda i, *_: i < recorded.length,
         body,
         (tf.constant(0), accumulator, stack),
-        maximum_iterations=gradient.shape[0],
+        maximum_iterations=recorded.capacity,
     )
     return stack.stack()
 
@@ -131,9 +158,7 @@ def _cotangents(
 def _go_back(
     cell: OptimizerCell,
     meta_params: tuple[tf.Tensor, ...],
-    inputs: OptimizerInputs,
-    states: Nest,
-    length: int | Scalar,
+    recorded: Recorded,
     cotangent: Cotangent,
     accumulator: Nest,
 ) -> tuple[tuple[tf.Tensor, ...], list[tf.Tensor]]:
@@ -142,8 +167,8 @@ def _go_back(
     def body(
         i: Scalar, accumulator: Nest, d_states: list, d_meta: tuple
     ) -> tuple[Scalar, Nest, list, tuple]:
-        t = length - 1 - i
-        now = tf.nest.map_structure(lambda stack: stack[t], (inputs, states))
+        t = recorded.length - 1 - i
+        now = recorded.at(t)
         with tf.GradientTape() as tape:
             tape.watch((meta_params, _floats(now[1])))
             update, new_states = cell.stateless_update(meta_params, *now)
@@ -157,13 +182,15 @@ def _go_back(
         d_meta = tf.nest.map_structure(tf.add, d_meta, d_meta_t)
         return i + 1, accumulator, d_states, d_meta
 
-    last_states = [tf.zeros_like(stack[0]) for stack in _floats(states)]
+    last_states = [
+        tf.zeros_like(stack[0]) for stack in _floats(recorded.states)
+    ]
     zeros = tf.nest.map_structure(tf.zeros_like, meta_params)
     *_, d_states, d_meta = tf.while_loop(
-        lambda i, *_: i < length,
+        lambda i, *_: i < recorded.length,
         body,
         (tf.constant(0), accumulator, last_states, zeros),
-        maximum_iterations=inputs.gradient.shape[0],
+        maximum_iterations=recorded.capacity,
     )
     return d_meta, d_states
 

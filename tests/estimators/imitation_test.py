@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from support.cells import vector_layout
 from support.closed_form import DiagonalQuadratic, NoisyQuadratic
 from support.execution import assert_same_everywhere, count_traces
 from support.numerical import central_gradient
@@ -10,8 +11,9 @@ from support.small_problem import relative_error
 from support.toy_cells import Ahead, LearnedStart, WeightDecay
 
 from l2o_tf.core import seeds
+from l2o_tf.core.compile import compiled
 from l2o_tf.estimators.base import EpisodeContext
-from l2o_tf.estimators.imitation import ImitationGradient
+from l2o_tf.estimators.imitation import ImitationGradient, imitation_window
 from l2o_tf.learned.dm import DMLSTM
 from l2o_tf.learned.learnable_sgd import LearnableSGD
 from l2o_tf.learned.rnnprop import RNNprop
@@ -21,10 +23,12 @@ from l2o_tf.optimizers.base import OptimizerInputs
 from l2o_tf.optimizers.momentum import Momentum
 from l2o_tf.optimizers.sgd import SGD
 from l2o_tf.techniques.random_scaling import RandomScaling
+from l2o_tf.unroll import blocks
 from l2o_tf.unroll.carry import batch_seed, boundary_seed, start_episode
 from l2o_tf.unroll.engine import unroll
 
 SEED = seeds.make_seed(3)
+SIZE = 8
 NOISY = NoisyQuadratic([0.5, 1.0, 3.0], [1.0, -2.0, 0.7])
 CELLS = {
     "dm": lambda dtype="float64": DMLSTM(
@@ -336,6 +340,54 @@ def test_the_memory_of_a_carry_is_the_learners_state(cell):
         estimator.memory(carry), cell.get_initial_state(NOISY.layout)
     )
     assert estimator.memory(carry) is carry.states.learner
+
+
+@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("block", [None, 3])
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_a_window_may_be_a_slice_of_a_longer_record(
+    name, jit_compile, block, monkeypatch
+):
+    # In a loop the slice's length is not known to the graph.
+    if block:
+        monkeypatch.setattr(blocks, "LONG", SIZE)
+        monkeypatch.setattr(blocks, "BLOCK", block)
+    cell, count, length = CELLS[name](), 3, 4
+    random = np.random.RandomState(0)
+    gradients, labels = random.randn(2, count * length, SIZE)
+    inputs = OptimizerInputs(
+        gradients, (), np.zeros(len(labels)), 1 + np.arange(len(labels))
+    )
+    record = tf.nest.map_structure(tf.constant, (inputs, labels))
+    weights = cell.meta_layout.split(cell.meta_params())
+
+    def window(i, record, states):
+        sliced = tf.nest.map_structure(
+            lambda stack: stack[i * length : (i + 1) * length], record
+        )
+        return imitation_window(cell, weights, *sliced, states, length)
+
+    def summed(record):
+        def body(i, states, loss, total):
+            more, gradient, _, states = window(i, record, states)
+            total = tf.nest.map_structure(tf.add, total, gradient)
+            return i + 1, states, loss + more, total
+
+        first = cell.get_initial_state(vector_layout(SIZE))
+        zeros = tf.nest.map_structure(tf.zeros_like, weights)
+        begin = tf.constant(0), first, tf.zeros([], tf.float64), zeros
+        return tf.while_loop(lambda i, *_: i < count, body, begin)[2:]
+
+    loss, gradient = compiled(summed, jit_compile)(record)
+    expected_loss, states = 0.0, cell.get_initial_state(vector_layout(SIZE))
+    expected = [np.zeros(w.shape) for w in weights]
+    for i in range(count):
+        more, each, _, states = window(i, record, states)
+        expected_loss += more
+        expected = [a + b for a, b in zip(expected, each, strict=True)]
+    np.testing.assert_allclose(loss, expected_loss, rtol=1e-10)
+    for actual, by_hand in zip(gradient, expected, strict=True):
+        np.testing.assert_allclose(actual, by_hand, rtol=1e-8, atol=1e-10)
 
 
 @pytest.mark.parametrize("name", CELLS)

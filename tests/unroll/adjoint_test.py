@@ -15,6 +15,7 @@ from l2o_tf.estimators.tbptt import TruncatedBackpropagation
 from l2o_tf.learned.dm import DMLSTM
 from l2o_tf.learned.learnable_sgd import LearnableSGD
 from l2o_tf.unroll.adjoint import (
+    Recorded,
     cell_adjoint,
     initial_state_gradient,
     with_initial_gradient,
@@ -77,7 +78,9 @@ def test_a_cotangent_that_depends_on_the_update_gives_the_tapes_gradient(
         return update - tf.constant(targets)[t], accumulator
 
     gradient = assert_same_everywhere(
-        lambda w, i, s: cell_adjoint(cell, w, i, s, LENGTH, cotangent, ())[0],
+        lambda w, i, s: cell_adjoint(
+            cell, w, Recorded(i, s, LENGTH), cotangent, ()
+        )[0],
         weights,
         inputs,
         states,
@@ -116,9 +119,7 @@ def test_cotangents_are_asked_for_from_the_last_step_to_the_first():
     gradient, _ = cell_adjoint(
         cell,
         weights_of(cell),
-        inputs,
-        states,
-        LENGTH,
+        Recorded(inputs, states, LENGTH),
         cotangent,
         tf.constant(0.0),
     )
@@ -136,9 +137,7 @@ def test_the_derivative_is_taken_at_the_given_weights():
     (gradient,), _ = cell_adjoint(
         cell,
         (tf.constant(0.7, tf.float64),),
-        inputs,
-        states,
-        LENGTH,
+        Recorded(inputs, states, LENGTH),
         lambda t, inputs, update, accumulator: (update, accumulator),
         (),
     )
@@ -157,7 +156,7 @@ def test_the_gradient_flows_through_the_state_between_steps():
         return last * tf.ones_like(update), accumulator
 
     (gradient,), _ = cell_adjoint(
-        cell, weights_of(cell), inputs, states, LENGTH, cotangent, ()
+        cell, weights_of(cell), Recorded(inputs, states, LENGTH), cotangent, ()
     )
     g = inputs.gradient.numpy()[:, 0]
     age = LENGTH - 1 - np.arange(LENGTH)
@@ -255,9 +254,7 @@ def test_the_states_cotangents_are_those_of_the_velocity():
     _, d_states = cell_adjoint(
         cell,
         weights_of(cell),
-        inputs,
-        states,
-        LENGTH,
+        Recorded(inputs, states, LENGTH),
         lambda t, inputs, update, none: (tf.ones_like(update), none),
         (),
     )

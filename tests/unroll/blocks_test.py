@@ -14,7 +14,7 @@ from l2o_tf.learned.dm import DMLSTM
 from l2o_tf.learned.rnnprop import RNNprop
 from l2o_tf.optimizers.base import OptimizerCell
 from l2o_tf.unroll import blocks
-from l2o_tf.unroll.adjoint import cell_adjoint
+from l2o_tf.unroll.adjoint import Recorded, cell_adjoint
 from l2o_tf.unroll.carry import start_episode
 from l2o_tf.unroll.engine import unroll
 
@@ -80,11 +80,9 @@ def adjoint(cell, length):
         return d_update, past + inputs.gradient
 
     def run(weights, inputs, states):
-        length_ = tf.constant(length)
+        recorded = Recorded(inputs, states, tf.constant(length))
         zeros = tf.zeros([SIZE])
-        return cell_adjoint(
-            cell, weights, inputs, states, length_, cotangent, zeros
-        )
+        return cell_adjoint(cell, weights, recorded, cotangent, zeros)
 
     return run
 
