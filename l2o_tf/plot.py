@@ -38,7 +38,7 @@ from matplotlib.figure import Figure
 
 from l2o_tf.cli import run_command
 from l2o_tf.evaluation.curves import Curve, load_curves, write_index
-from l2o_tf.evaluation.wall_clock import read_wall_clock
+from l2o_tf.evaluation.wall_clock import read_rows, read_wall_clock
 from l2o_tf.reporting.figures import save_figure
 from l2o_tf.reporting.gallery import (
     draw_all,
@@ -213,7 +213,10 @@ def _write_reproduction(
     pictures = save_beside_text(path, {**figures, **draw_findings(findings)})
     write_index(folder, [curve.index_row() for curve in curves])
     command = shlex.join(["python", "-m", "l2o_tf.plot", *sys.argv[1:]])
-    text = reproduction(curves, pictures, command, _costs(folders), findings)
+    times = [row for folder in folders for row in read_rows(folder)]
+    text = reproduction(
+        curves, pictures, command, _costs(folders), findings, times
+    )
     write_text(path, text)
     return path
 

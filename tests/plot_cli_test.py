@@ -119,6 +119,14 @@ def test_one_picture_is_asked_for_and_nothing_else_is_written(
     assert files_of(folder) == []
 
 
+def test_the_text_says_what_an_update_takes(run, folder, tmp_path):
+    rows = [WallClockRow("dm", "mlp_orig", "xla", "CPU", 100, 2.0, 1.0, 3.0)]
+    write_wall_clock(folder, rows)
+    text = tmp_path / "text.md"
+    assert run(folder, *BARE, f"--reproduction={text}")[0] == 0
+    assert "| L2O-DM | 2.00 |" in text.read_text().splitlines()
+
+
 def test_a_figure_against_seconds_needs_wall_clock(run, folder):
     arguments = (*BARE, "--against=seconds")
     code, _, errors = run(folder, *arguments)

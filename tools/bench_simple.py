@@ -161,7 +161,7 @@ def show(report: Mapping[str, Any]) -> str:
         f"{machine['platform']}, {machine['cpu_count']} CPUs, {devices}, "
         f"TensorFlow {report['versions']['tensorflow']}",
         f"{optimizee['name']}: {optimizee['coordinates']:,} coordinates; "
-        f"{sizes['steps']} updates per call, {sizes['repeats']} rounds",
+        f"{sizes['steps']} updates per call at most, {sizes['repeats']} rounds",
         "",
         bench_report.aligned(
             [columns, *(_line(name, report) for name in OPTIMIZERS)]
@@ -181,7 +181,7 @@ def _parser() -> argparse.ArgumentParser:
         choices=sorted(OPTIMIZEES),
         help="the problem, on its train split (default: base_mlp)",
     )
-    add("--steps", type=positive, default=10, help="updates per timed call")
+    add("--steps", type=positive, default=10, help="most updates per call")
     add("--repeats", type=positive, default=7, help="rounds")
     add("--data_dir", help="where tensorflow-datasets lie (TFDS_DATA_DIR)")
     add("--only", choices=OPTIMIZERS, help=argparse.SUPPRESS)

@@ -146,7 +146,7 @@ def time_sweep(
     Args:
         sweep: whose pairs; others in an existing table stay.
         results: where the table goes.
-        steps: int, updates per timed call.
+        steps: int, the most updates per timed call.
         repeats: int, timed calls.
         say: takes a line that names who is not measured.
     """

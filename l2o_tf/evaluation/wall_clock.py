@@ -26,6 +26,7 @@ from l2o_tf.unroll.carry import Carry, start_episode
 from l2o_tf.unroll.engine import unroll
 
 FILE = "wall_clock.csv"
+CALL_SECONDS = 2.0
 Clock = Callable[[], float]
 
 
@@ -88,8 +89,8 @@ def _make_call(
     optimizee: Optimizee,
     steps: int,
     jit_compile: bool | None,
-) -> Callable[[], None]:
-    """Build a function that makes `steps` updates and waits for them."""
+) -> Callable[[int], None]:
+    """Build a function that makes `steps` updates or fewer, and waits."""
     runtime = chosen_runtime(optimizee, jit_compile)
     # Partial functions: TensorFlow counts the traces of one function, and
     # would warn of many pairs.
@@ -97,12 +98,27 @@ def _make_call(
     updates = compiled(
         functools.partial(_updates, cell, optimizee, steps), runtime
     )
-    carry, length = start(seeds.make_seed(0)), tf.constant(steps)
+    carry = start(seeds.make_seed(0))
 
-    def call() -> None:
-        updates(carry, length).numpy()
+    def call(length: int) -> None:
+        updates(carry, tf.constant(length)).numpy()
 
     return call
+
+
+def _seconds(call: Callable[[int], None], length: int, clock: Clock) -> float:
+    begun = clock()
+    call(length)
+    return clock() - begun
+
+
+def _fitting(call: Callable[[int], None], most: int, clock: Clock) -> int:
+    """Return how many updates, `most` at most, fit into a timed call."""
+    call(1)  # compiles
+    seconds = _seconds(call, 1, clock)
+    if seconds * most <= CALL_SECONDS:
+        return most
+    return max(1, int(CALL_SECONDS / seconds))
 
 
 def measure_all(
@@ -116,15 +132,17 @@ def measure_all(
 
     An update is a minibatch, the gradient on it and the cell's `call`; no loss
     is measured apart or kept. A timed call makes `steps` of them from a start
-    drawn before, and ends when a number of the result is on the host.
+    drawn before, or as many as take two seconds if that is less, and ends when
+    a number of the result is on the host.
 
-    Every pair has an untimed call first. Then the pairs take turns, one timed
-    call each, `repeats` times over, so that whatever else the machine does
-    meets all of them alike. All compiled functions are in memory together.
+    Every pair makes one update first, to be compiled, and one to see how many
+    fit. Then the pairs take turns, one timed call each, `repeats` times over,
+    so that whatever else the machine does meets all of them alike. All compiled
+    functions are in memory together.
 
     Args:
         pairs: `(cell, optimizee)` each.
-        steps: int, updates per timed call.
+        steps: int, the most updates per timed call.
         repeats: int, timed calls of each pair.
         jit_compile: bool, XLA or the graph runtime; None for what
             `chosen_runtime` says of the optimizee.
@@ -142,15 +160,12 @@ def measure_all(
     checks.positive_int("steps", steps)
     checks.positive_int("repeats", repeats)
     calls = [_make_call(*pair, steps, jit_compile) for pair in pairs]
-    for call in calls:
-        call()
+    lengths = [_fitting(call, steps, clock) for call in calls]
     samples: list[list[float]] = [[] for _ in calls]
     for _ in range(repeats):
-        for call, seconds in zip(calls, samples, strict=True):
-            begun = clock()
-            call()
-            seconds.append(clock() - begun)
-    return [_summary(seconds, steps) for seconds in samples]
+        for call, length, seconds in zip(calls, lengths, samples, strict=True):
+            seconds.append(_seconds(call, length, clock))
+    return list(map(_summary, samples, lengths))
 
 
 def _summary(seconds: Sequence[float], steps: int) -> StepTime:

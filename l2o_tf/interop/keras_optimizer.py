@@ -57,8 +57,8 @@ class KerasOptimizer(keras.optimizers.Optimizer):
     Memory: the cell's state, `state_bytes`, for the whole of training. L2O-DM
     keeps 320 bytes per parameter, RNNprop 328 (Adam: 8), so 3.2 GB for ten
     million; and what one step of the cell needs, for `block_size` parameters
-    at a time (L2O-DM: 850 bytes for each). XLA copies the whole state for every
-    block, so that more blocks than needed cost time there.
+    at a time (L2O-DM: 850 bytes for each). Under XLA the next state stands
+    beside the state while a step is made, where there is more than one block.
 
     The weights of a learned optimizer are part of its configuration: a saved
     model needs no other file to be trained further, and goes on as it would

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from l2o_tf.evaluation.curves import TAIL, Curve
-from l2o_tf.reporting.prose import blocks, paragraph
 from l2o_tf.reporting.tables import (
     Cell,
     Table,
@@ -86,6 +85,4 @@ def grid_section(
         optimizers: as `grid_table`.
     """
     table = grid_table(curves, optimizees, optimizers)
-    if not table.rows:
-        return ""
-    return blocks(f"{heading}\n", paragraph(_EXPLAINED), table.markdown())
+    return table.section(heading, _EXPLAINED)

@@ -6,9 +6,10 @@ files do not; `DEVIATIONS` alone is written by hand.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from l2o_tf.evaluation.curves import TAIL, Curve
+from l2o_tf.evaluation.wall_clock import WallClockRow
 from l2o_tf.reporting import claims, grids, paper, simple_paper
 from l2o_tf.reporting.deviations import DEVIATIONS
 from l2o_tf.reporting.exploration import is_exploration
@@ -20,6 +21,7 @@ from l2o_tf.reporting.metz_section import (
 from l2o_tf.reporting.prose import blocks, paragraph
 from l2o_tf.reporting.provenance import provenance_table
 from l2o_tf.reporting.simple_section import simple_section
+from l2o_tf.reporting.step_times import step_time_section
 from l2o_tf.reporting.tables import (
     SPLIT,
     Cell,
@@ -27,18 +29,12 @@ from l2o_tf.reporting.tables import (
     Table,
     end_rows,
     interval,
+    ordered,
     ranges,
     shown,
     tuned_rate,
 )
 from l2o_tf.studies.store import Finding
-
-
-def _ordered(known: Iterable[str], found: Iterable[str]) -> list[str]:
-    """Return what was found, in the known order, then the rest."""
-    found = list(dict.fromkeys(found))
-    order = [name for name in known if name in found]
-    return order + [name for name in found if name not in order]
 
 
 def _measured(curves: Sequence[Curve]) -> str:
@@ -140,9 +136,9 @@ def _ends(curves: Sequence[Curve]) -> str:
     # Weights from along a training have a table of their own, in Figure 4.
     rows = end_rows([c for c in curves if not is_exploration(c.optimizer)])
     parts = []
-    for optimizee in _ordered(paper.OPTIMIZEES, (r.optimizee for r in rows)):
+    for optimizee in ordered(paper.OPTIMIZEES, (r.optimizee for r in rows)):
         here = [row for row in rows if row.optimizee == optimizee]
-        names = _ordered(paper.OPTIMIZERS, (row.optimizer for row in here))
+        names = ordered(paper.OPTIMIZERS, (row.optimizer for row in here))
         here.sort(key=lambda row: names.index(row.optimizer))
         word = paper.OPTIMIZEES.get(optimizee)
         heading = f"{word} (`{optimizee}`)" if word else f"`{optimizee}`"
@@ -285,8 +281,17 @@ def _tuned(curves: Sequence[Curve]) -> str:
     )
 
 
+def _times(rows: Sequence[WallClockRow]) -> str:
+    """Return the section of what an update takes."""
+    return step_time_section(
+        "## What an update takes", rows, paper.OPTIMIZEES, paper.OPTIMIZERS
+    )
+
+
 def _against_the_paper(
-    curves: Sequence[Curve], pictures: Mapping[str, str]
+    curves: Sequence[Curve],
+    pictures: Mapping[str, str],
+    times: Sequence[WallClockRow],
 ) -> str:
     """Return all sections on the paper of Chen et al."""
     deviations = Table("", ("what", "there", "here"), list(DEVIATIONS))
@@ -294,6 +299,7 @@ def _against_the_paper(
         _ends(curves),
         _exchanged(curves),
         _figures(curves, pictures),
+        _times(times),
         _tuned(curves),
         "## Deviations of the evaluation\n",
         paragraph(
@@ -310,6 +316,7 @@ def reproduction(
     command: str,
     costs: Mapping[str, simple_paper.Cost] | None = None,
     findings: Sequence[Finding] = (),
+    times: Sequence[WallClockRow] = (),
 ) -> str:
     """Return the text of REPRODUCTION.md.
 
@@ -325,6 +332,7 @@ def reproduction(
         command: what was typed to make the text.
         costs: of SimpleOptimizer's Table 1, as `read_costs` reads them.
         findings: what studies found.
+        times: what an update takes, as `wall_clock.read_rows` reads them.
 
     Raises:
         ValueError: if there is no curve, a picture is of no figure, or seeds
@@ -353,7 +361,7 @@ def reproduction(
         ),
         f"    {command}\n",
         _measured(curves),
-        _against_the_paper(others, pictures) if others else "",
+        _against_the_paper(others, pictures, times) if others else "",
         simple_section(curves, pictures, costs),
         metz_section(curves, findings, pictures),
     )

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from l2o_tf.reporting.simple_paper import BASE, OPTIMIZERS, TABLE_1, Cost
-from l2o_tf.reporting.tables import Cell, Table
+from l2o_tf.reporting.tables import Cell, Table, ordered
 
 FILE = "table_1.json"
 REFERENCE = "simple"
@@ -35,10 +35,8 @@ def cost_table(costs: Mapping[str, Cost]) -> Table:
     Args:
         costs: name of an optimizer to its cost. The paper's come first.
     """
-    order = [name for name in TABLE_1 if name in costs]
-    order += [name for name in costs if name not in TABLE_1]
     rows: list[tuple[Cell, ...]] = []
-    for name in order:
+    for name in ordered(TABLE_1, costs):
         cost, there = costs[name], TABLE_1.get(name)
         rows.append(
             (

@@ -70,16 +70,11 @@ def _figures(pictures: Mapping[str, str]) -> str:
 
 def _marks(curves: Sequence[Curve]) -> str:
     table = mark_table(curves)
-    if not table.rows:
-        return ""
-    return blocks(
-        "### SimpleOptimizer, by updates on the base MLP\n",
-        paragraph(
-            "Natural logarithm of the seeds' mean loss: at "
-            f"{simple_paper.TRAINED} updates of the {EARLY} losses up to "
-            "there, later of 100."
-        ),
-        table.markdown(),
+    return table.section(
+        "### SimpleOptimizer, by updates on the base MLP",
+        "Natural logarithm of the seeds' mean loss: at "
+        f"{simple_paper.TRAINED} updates of the {EARLY} losses up to "
+        "there, later of 100.",
     )
 
 

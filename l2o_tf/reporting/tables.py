@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from l2o_tf.evaluation.curves import Curve
 from l2o_tf.reporting import paper
+from l2o_tf.reporting.prose import blocks, paragraph
 from l2o_tf.reporting.statistics import (
     Endings,
     Paired,
@@ -46,6 +47,20 @@ class Table(NamedTuple):
             f"| {' | '.join(c.replace('|', chr(92) + '|') for c in row)} |\n"
             for row in rows
         )
+
+    def section(self, heading: str, explained: str) -> str:
+        """Return a heading, prose and the table, as Markdown.
+
+        Args:
+            heading: in Markdown, as "## Tuned optimizers".
+            explained: prose.
+
+        Returns:
+            The text; "" if the table has no row.
+        """
+        if not self.rows:
+            return ""
+        return blocks(f"{heading}\n", paragraph(explained), self.markdown())
 
     def plain(self) -> str:
         """Return the title and aligned columns, numbers to the right."""
@@ -152,6 +167,13 @@ def ranges(numbers: Iterable[int]) -> str:
         else:
             runs.append([number, number])
     return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
+
+
+def ordered(known: Iterable[str], found: Iterable[str]) -> list[str]:
+    """Return what was found, each once: in the known order, then the rest."""
+    found = list(dict.fromkeys(found))
+    order = [name for name in known if name in found]
+    return order + [name for name in found if name not in order]
 
 
 def groups(
