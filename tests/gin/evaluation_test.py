@@ -1,5 +1,6 @@
 """The sweeps of the paper's figures, number by number, on the built objects."""
 
+import gin
 import pytest
 
 from l2o_tf import config
@@ -85,6 +86,18 @@ def test_every_released_optimizer_meets_every_problem_of_its_figures(
     assert [o.name for o in mlps.optimizers if isinstance(o, Tuned)] == [
         *("adam", "rmsprop", "sgd", "momentum", "adagrad")
     ]
+
+
+def test_the_perceptrons_alone_are_those_of_the_whole(build, released):
+    whole = build("eval_paper.gin", released).comparisons[0]
+    gin.clear_config()
+    (alone,) = build("eval_mlps.gin", released).comparisons
+    assert alone.optimizees == ("mlp_orig", "mlp_relu", "mlp_deeper")
+    for name in ("optimizees", "seeds", "steps", "split"):
+        assert getattr(alone, name) == getattr(whole, name)
+    names = [[o.name for o in c.optimizers] for c in (alone, whole)]
+    assert names[0] == names[1]
+    assert len(names[0]) == 13
 
 
 def test_one_macro_shortens_the_tuning_of_convolutions(build, released):
