@@ -18,6 +18,11 @@ For example:
       draws folders and single files into one picture, without smoothing, and
       writes nothing else.
 
+  python -m l2o_tf.plot runs/eval_mlps --optimizees=mlp_orig,mlp_relu \
+      --reproduction=TEN_SEEDS.md
+      takes the curves on these optimizees, and of the papers' figures only
+      their panels.
+
 What `evaluate` left in studies/ of a folder is drawn there, beside the curves
 or without any.
 
@@ -48,6 +53,7 @@ from l2o_tf.reporting.gallery import (
     save_beside_text,
 )
 from l2o_tf.reporting.panels import AGAINST, BANDS, STATISTICS, Drawing
+from l2o_tf.reporting.paper import FIGURES, PaperFigure, figures_on
 from l2o_tf.reporting.report import report
 from l2o_tf.reporting.reproduction import not_measured, reproduction
 from l2o_tf.reporting.simple_costs import read_costs
@@ -99,6 +105,12 @@ def define_flags() -> None:
         "Figures of the papers, as 2,7 of Chen et al. and simple_2 of "
         "SimpleOptimizer's. Defaults to all of which there is a curve.",
     )
+    flags.DEFINE_list(
+        "optimizees",
+        None,
+        "Optimizees to take, as mlp_orig,mlp_relu: of Chen et al.'s figures "
+        "only their panels are drawn and asked for. Defaults to all.",
+    )
     flags.DEFINE_string(
         "baseline",
         None,
@@ -139,14 +151,39 @@ def _costs(folders: Sequence[pathlib.Path]) -> dict[str, Cost]:
 
 
 def _read_curves(paths: Sequence[pathlib.Path]) -> list[Curve]:
-    """Read curves; a damaged one has a way out."""
+    """Read curves, those that are asked for; a damaged one has a way out.
+
+    Raises:
+        ValueError: if there is none on an optimizee of --optimizees.
+    """
     try:
-        return load_curves(paths)
+        return _asked_for(load_curves(paths))
     except DamagedFileError as error:
         raise DamagedFileError(
             f"{error} The command of `python -m l2o_tf.evaluate` that made the "
             "curve computes it anew, given once more."
         ) from error
+
+
+def _asked_for(curves: list[Curve]) -> list[Curve]:
+    """Return the curves on --optimizees."""
+    if FLAGS.optimizees is None:
+        return curves
+    there = {curve.optimizee for curve in curves}
+    absent = [name for name in FLAGS.optimizees if name not in there]
+    if absent or not FLAGS.optimizees:
+        raise ValueError(
+            f"There are curves on {', '.join(sorted(there))}. Received: "
+            f"--optimizees={','.join(FLAGS.optimizees)}. Name some of these, "
+            "or leave the flag out for all."
+        )
+    return [curve for curve in curves if curve.optimizee in FLAGS.optimizees]
+
+
+def _paper_figures() -> tuple[PaperFigure, ...]:
+    """Return Chen et al.'s figures, with the panels that are asked for."""
+    asked = FLAGS.optimizees
+    return FIGURES if asked is None else figures_on(asked)
 
 
 def _draw_studies(folders: Sequence[pathlib.Path]) -> bool:
@@ -194,7 +231,7 @@ def _print_tables(
     for name, table in tables.items():
         if table.rows:
             write_text(folder / "tables" / f"{name}.csv", table.csv())
-    missing = not_measured(curves)
+    missing = not_measured(curves, _paper_figures())
     if missing:
         print("Not measured, of what the paper shows:")
     for optimizee, names in missing.items():
@@ -213,9 +250,21 @@ def _write_reproduction(
     pictures = save_beside_text(path, {**figures, **draw_findings(findings)})
     write_index(folder, [curve.index_row() for curve in curves])
     command = shlex.join(["python", "-m", "l2o_tf.plot", *sys.argv[1:]])
-    times = [row for folder in folders for row in read_rows(folder)]
+    asked = FLAGS.optimizees
+    times = [
+        row
+        for folder in folders
+        for row in read_rows(folder)
+        if asked is None or row.optimizee in asked
+    ]
     text = reproduction(
-        curves, pictures, command, _costs(folders), findings, times
+        curves,
+        pictures,
+        command,
+        _costs(folders),
+        findings,
+        times,
+        _paper_figures(),
     )
     write_text(path, text)
     return path
@@ -230,7 +279,7 @@ def _write_everything(
     """Write all that there is of the curves to a folder, and say where."""
     names = {curve.optimizer for curve in curves}
     baseline = FLAGS.baseline or (_BASELINE if _BASELINE in names else None)
-    figures = draw_all(curves, drawing, FLAGS.figures)
+    figures = draw_all(curves, drawing, FLAGS.figures, _paper_figures())
     page = report(
         curves, figures, _configurations(folders), drawing.seconds, baseline
     )

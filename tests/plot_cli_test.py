@@ -108,6 +108,47 @@ def test_the_text_has_its_pictures_and_index_beside_it(run, folder, tmp_path):
     assert output.splitlines()[-1] == str(text)
 
 
+def test_some_optimizees_are_asked_for(run, folder, tmp_path):
+    for name in ("nas", "zoo"):
+        for curve in ending_at([-1.0], "dm", steps=30, optimizee=name):
+            save_curve(folder, curve)
+    times = [
+        WallClockRow("dm", name, "xla", "CPU", 100, 2.0, 1.0, 3.0)
+        for name in ("mlp_orig", "nas")
+    ]
+    write_wall_clock(folder, times)
+    text = tmp_path / "docs" / "some.md"
+    code, output, errors = run(
+        folder,
+        "--smooth=5",
+        "--figures=7",
+        "--notensorboard",
+        "--optimizees=nas,zoo",
+        f"--reproduction={text}",
+    )
+    assert (code, errors) == (0, "")
+    written = text.read_text()
+    for said, there in (
+        ("| optimizees | nas (runs: 1); zoo (runs: 1) |", True),
+        ("| optimizer | NAS-CIFAR |", True),
+        ("(`mlp_orig`)", False),
+        ("MLP-orig |", False),
+        ("Conv-MNIST |", False),
+    ):
+        assert (said in written) == there, said
+    assert "  nas: " in output
+    assert "  mnist_conv: " not in output
+    rows = (text.parent / "some/index.csv").read_text().splitlines()
+    assert len(rows) == 3
+
+
+@pytest.mark.parametrize("asked", ["nas", "mlp_orig,nas", ""])
+def test_an_optimizee_without_curves_is_refused(run, folder, asked):
+    code, _, errors = run(folder, *BARE, f"--optimizees={asked}")
+    assert code == 1
+    assert "There are curves on mlp_orig. Received: --optimizees=" in errors
+
+
 def test_one_picture_is_asked_for_and_nothing_else_is_written(
     run, folder, tmp_path
 ):

@@ -39,11 +39,11 @@ def draw_curves(curves: Sequence[Curve], drawing: Drawing = DEFAULT) -> Figure:
 _Drawer = Callable[[Sequence[Curve], Drawing], Figure | None]
 
 
-def _drawers() -> dict[str, _Drawer]:
+def _drawers(figures: Sequence[paper.PaperFigure]) -> dict[str, _Drawer]:
     """Return what draws each figure, by its name."""
     found: dict[str, _Drawer] = {
         figure.number: functools.partial(draw_paper_figure, figure)
-        for figure in paper.FIGURES
+        for figure in figures
     }
     for figure in simple_paper.FIGURES:
         found[figure.name] = functools.partial(draw_simple_figure, figure)
@@ -54,6 +54,7 @@ def draw_all(
     curves: Sequence[Curve],
     drawing: Drawing = DEFAULT,
     numbers: Sequence[str] | None = None,
+    figures: Sequence[paper.PaperFigure] = paper.FIGURES,
 ) -> dict[str, Figure]:
     """Draw all curves, and the papers' figures of which there are some.
 
@@ -63,6 +64,7 @@ def draw_all(
         numbers: of the papers' figures, as "7" of Chen et al., "simple_2" of
             SimpleOptimizer's paper and "metz_6" of Metz et al.; None for all
             of them.
+        figures: Chen et al.'s, with the panels to draw.
 
     Returns:
         `CURVES` and the figures' numbers, to the picture.
@@ -71,7 +73,7 @@ def draw_all(
         ValueError: if a number is of no figure, or as
             `l2o_tf.reporting.figures.draw`.
     """
-    known = _drawers()
+    known = _drawers(figures)
     wanted = list(known) if numbers is None else list(numbers)
     unknown = [number for number in wanted if number not in known]
     if unknown:

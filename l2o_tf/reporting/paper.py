@@ -7,7 +7,7 @@ to compare with, not golden values.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -178,3 +178,15 @@ Of the figures of the appendix only A1's subject is known to us (more of Figure
 4, on which networks is not); A2 and A3 are ours: everything in one place, by
 updates and by seconds.
 """
+
+
+def figures_on(optimizees: Collection[str]) -> tuple[PaperFigure, ...]:
+    """Return `FIGURES` with the panels of some optimizees alone.
+
+    A figure without any of them is left out.
+    """
+    return tuple(
+        figure._replace(optimizees=panels)
+        for figure in FIGURES
+        if (panels := tuple(o for o in figure.optimizees if o in optimizees))
+    )

@@ -97,16 +97,38 @@ def _panel_table(rows: Sequence[EndRow]) -> Table:
     return Table("", columns, cells)
 
 
-def not_measured(curves: Sequence[Curve]) -> dict[str, list[str]]:
+def _panels(figures: Sequence[paper.PaperFigure]) -> list[str]:
+    """Return the optimizees that figures have panels of."""
+    asked = {name for figure in figures for name in figure.optimizees}
+    return [name for name in paper.OPTIMIZEES if name in asked]
+
+
+def _alone(figures: Sequence[paper.PaperFigure]) -> str:
+    """Say which panels are reported, if they are not all."""
+    panels = _panels(figures)
+    if len(panels) == len(paper.OPTIMIZEES):
+        return ""
+    words = ", ".join(paper.OPTIMIZEES[name] for name in panels)
+    return paragraph(
+        f"Of the paper's {len(paper.OPTIMIZEES)} problems these alone are "
+        f"reported, counted and drawn: {words}."
+    )
+
+
+def not_measured(
+    curves: Sequence[Curve],
+    figures: Sequence[paper.PaperFigure] = paper.FIGURES,
+) -> dict[str, list[str]]:
     """Return optimizee to the paper's optimizers without a curve on it.
 
-    What is asked for is what `paper.PUBLISHED` and the paper's own figures
-    name; where no curve is of that, another paper was measured, and nothing
-    is missing.
+    What is asked for is what the figures that are the paper's own name and,
+    on all panels, what `paper.PUBLISHED` names; where no curve is of that,
+    another paper was measured, and nothing is missing.
     """
-    asked = set(paper.PUBLISHED) | {
+    panels = _panels(figures)
+    asked = {pair for pair in paper.PUBLISHED if pair[1] in panels} | {
         (optimizer, optimizee)
-        for figure in paper.FIGURES
+        for figure in figures
         if not figure.ours
         for optimizer in figure.optimizers
         for optimizee in figure.optimizees
@@ -116,22 +138,24 @@ def not_measured(curves: Sequence[Curve]) -> dict[str, list[str]]:
         return {}
     found = {
         optimizee: [o for o in paper.OPTIMIZERS if (o, optimizee) in missing]
-        for optimizee in paper.OPTIMIZEES
+        for optimizee in panels
     }
     return {optimizee: names for optimizee, names in found.items() if names}
 
 
-def _missing(curves: Sequence[Curve]) -> str:
+def _missing(
+    curves: Sequence[Curve], figures: Sequence[paper.PaperFigure]
+) -> str:
     """Return the list of what the paper has and the curves do not."""
     lines = [
         f"* {paper.OPTIMIZEES[optimizee]}: "
         f"{', '.join(f'`{name}`' for name in names)}\n"
-        for optimizee, names in not_measured(curves).items()
+        for optimizee, names in not_measured(curves, figures).items()
     ]
     return blocks("Not measured:\n", "".join(lines)) if lines else ""
 
 
-def _ends(curves: Sequence[Curve]) -> str:
+def _ends(curves: Sequence[Curve], figures: Sequence[paper.PaperFigure]) -> str:
     """Return the section of end values, optimizee by optimizee."""
     # Weights from along a training have a table of their own, in Figure 4.
     rows = end_rows([c for c in curves if not is_exploration(c.optimizer)])
@@ -154,8 +178,9 @@ def _ends(curves: Sequence[Curve]) -> str:
             "widened by that; if not, ours are lower or higher than it by the "
             "distance to this interval."
         ),
+        _alone(figures),
         *parts,
-        _missing(curves),
+        _missing(curves, figures),
     )
 
 
@@ -249,7 +274,11 @@ def _figure(
     return blocks(*parts)
 
 
-def _figures(curves: Sequence[Curve], pictures: Mapping[str, str]) -> str:
+def _figures(
+    curves: Sequence[Curve],
+    pictures: Mapping[str, str],
+    figures: Sequence[paper.PaperFigure],
+) -> str:
     """Return the section of figures: picture, claim, what decides it."""
     return blocks(
         "## The figures and their claims\n",
@@ -270,7 +299,7 @@ def _figures(curves: Sequence[Curve], pictures: Mapping[str, str]) -> str:
             "chance alone all three have a given sign once in eight times. "
             "0.83 is the ln loss of guessing among ten classes."
         ),
-        *(_figure(figure, curves, pictures) for figure in paper.FIGURES),
+        *(_figure(figure, curves, pictures) for figure in figures),
     )
 
 
@@ -292,13 +321,14 @@ def _against_the_paper(
     curves: Sequence[Curve],
     pictures: Mapping[str, str],
     times: Sequence[WallClockRow],
+    figures: Sequence[paper.PaperFigure],
 ) -> str:
     """Return all sections on the paper of Chen et al."""
     deviations = Table("", ("what", "there", "here"), list(DEVIATIONS))
     return blocks(
-        _ends(curves),
+        _ends(curves, figures),
         _exchanged(curves),
-        _figures(curves, pictures),
+        _figures(curves, pictures, figures),
         _times(times),
         _tuned(curves),
         "## Deviations of the evaluation\n",
@@ -317,6 +347,7 @@ def reproduction(
     costs: Mapping[str, simple_paper.Cost] | None = None,
     findings: Sequence[Finding] = (),
     times: Sequence[WallClockRow] = (),
+    figures: Sequence[paper.PaperFigure] = paper.FIGURES,
 ) -> str:
     """Return the text of REPRODUCTION.md.
 
@@ -333,6 +364,7 @@ def reproduction(
         costs: of SimpleOptimizer's Table 1, as `read_costs` reads them.
         findings: what studies found.
         times: what an update takes, as `wall_clock.read_rows` reads them.
+        figures: Chen et al.'s, with the panels that are reported.
 
     Raises:
         ValueError: if there is no curve, a picture is of no figure, or seeds
@@ -361,7 +393,7 @@ def reproduction(
         ),
         f"    {command}\n",
         _measured(curves),
-        _against_the_paper(others, pictures, times) if others else "",
+        _against_the_paper(others, pictures, times, figures) if others else "",
         simple_section(curves, pictures, costs),
         metz_section(curves, findings, pictures),
     )

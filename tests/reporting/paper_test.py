@@ -65,6 +65,23 @@ def test_two_figures_are_ours():
     assert ours[0].title == "Every optimizer on every optimizee"
 
 
+def test_figures_on_some_optimizees_have_their_panels_alone():
+    found = {f.number: f for f in paper.figures_on(("nas", "mlp_orig"))}
+    panels = {number: figure.optimizees for number, figure in found.items()}
+    assert panels == {
+        "2": ("mlp_orig",),
+        "3": ("mlp_orig",),
+        "4": ("mlp_orig",),
+        "5": ("mlp_orig",),
+        "7": ("mlp_orig", "nas"),
+        "A2": ("mlp_orig", "nas"),
+        "A3": ("mlp_orig", "nas"),
+    }
+    assert found["7"].optimizers == paper.FIGURES[5].optimizers
+    assert paper.figures_on(paper.OPTIMIZEES) == paper.FIGURES
+    assert paper.figures_on(()) == ()
+
+
 def test_every_published_value_is_in_a_figure():
     drawn = {
         (optimizer, optimizee)

@@ -41,6 +41,10 @@ def text_of(curves, pictures=None, command="do it"):
     return reproduction(curves, pictures or {}, command)
 
 
+def squeezed(text):
+    return " ".join(text.split())
+
+
 def section(text, heading):
     """Return the lines under a heading, to the next of its level."""
     level = heading.split()[0]
@@ -140,6 +144,21 @@ def test_what_is_missing_is_listed():
     assert "rnnprop" not in missing["nas"]
     line = f"* NAS-CIFAR: {', '.join(f'`{n}`' for n in missing['nas'])}"
     assert line in text_of(full([0.0], "dm")).splitlines()
+
+
+def test_some_panels_alone_are_reported_counted_and_missed():
+    figures = paper.figures_on(("mlp_orig", "mlp_relu"))
+    curves = [*full([0.0, 0.1], "dm"), *full([-1.0, -1.1], "dm_cl_il")]
+    assert list(not_measured(curves, figures)) == ["mlp_orig", "mlp_relu"]
+    text = reproduction(curves, {}, "do it", figures=figures)
+    said = "Of the paper's 7 problems these alone are reported"
+    assert f"{said}, counted and drawn: MLP-orig, MLP-ReLU." in squeezed(text)
+    assert said not in squeezed(text_of(curves))
+    figure = section(text, f"### Figure 2: {figures[0].title}")
+    assert "Of 8 comparisons, holds: 1," in figure
+    assert "| MLP-ReLU | not measured |" in figure
+    assert "Conv-MNIST |" not in figure
+    assert "Figure 6" not in text
 
 
 def test_nothing_missing_is_not_listed():
