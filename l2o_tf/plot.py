@@ -43,7 +43,7 @@ from matplotlib.figure import Figure
 
 from l2o_tf.cli import run_command
 from l2o_tf.evaluation.curves import Curve, load_curves, write_index
-from l2o_tf.evaluation.wall_clock import read_rows, read_wall_clock
+from l2o_tf.evaluation.wall_clock import WallClockRow, in_seconds, read_rows
 from l2o_tf.reporting.figures import save_figure
 from l2o_tf.reporting.gallery import (
     draw_all,
@@ -57,7 +57,7 @@ from l2o_tf.reporting.paper import FIGURES, PaperFigure, figures_on
 from l2o_tf.reporting.report import report
 from l2o_tf.reporting.reproduction import not_measured, reproduction
 from l2o_tf.reporting.simple_costs import read_costs
-from l2o_tf.reporting.simple_paper import Cost
+from l2o_tf.reporting.simple_paper import BASE, Cost
 from l2o_tf.reporting.study_figures import draw_findings, save_findings
 from l2o_tf.reporting.tables import comparison_table, end_table, tuning_table
 from l2o_tf.reporting.tensorboard import write_events
@@ -108,8 +108,10 @@ def define_flags() -> None:
     flags.DEFINE_list(
         "optimizees",
         None,
-        "Optimizees to take, as mlp_orig,mlp_relu: of Chen et al.'s figures "
-        "only their panels are drawn and asked for. Defaults to all.",
+        "Optimizees whose curves, times and costs to take, as "
+        "mlp_orig,mlp_relu: of Chen et al.'s figures only their panels are "
+        "drawn and asked for. Defaults to all. Studies have none, and are "
+        "taken all the same.",
     )
     flags.DEFINE_string(
         "baseline",
@@ -134,18 +136,24 @@ def _configurations(folders: Sequence[pathlib.Path]) -> dict[str, str]:
     }
 
 
-def _seconds(folders: Sequence[pathlib.Path]) -> dict[tuple[str, str], float]:
-    """Return (optimizer, optimizee) to the measured seconds of an update."""
-    found: dict[tuple[str, str], float] = {}
-    for folder in folders:
-        found |= read_wall_clock(folder)
-    return found
+def _is_asked_for(optimizee: str) -> bool:
+    return FLAGS.optimizees is None or optimizee in FLAGS.optimizees
+
+
+def _times(folders: Sequence[pathlib.Path]) -> list[WallClockRow]:
+    """Return what updates take on the optimizees that are asked for."""
+    return [
+        row
+        for folder in folders
+        for row in read_rows(folder)
+        if _is_asked_for(row.optimizee)
+    ]
 
 
 def _costs(folders: Sequence[pathlib.Path]) -> dict[str, Cost]:
     """Return what optimizers cost, as tools/bench_simple.py measured it."""
     found: dict[str, Cost] = {}
-    for folder in folders:
+    for folder in folders if _is_asked_for(BASE) else ():
         found |= read_costs(folder)
     return found
 
@@ -177,7 +185,7 @@ def _asked_for(curves: list[Curve]) -> list[Curve]:
             f"--optimizees={','.join(FLAGS.optimizees)}. Name some of these, "
             "or leave the flag out for all."
         )
-    return [curve for curve in curves if curve.optimizee in FLAGS.optimizees]
+    return [curve for curve in curves if _is_asked_for(curve.optimizee)]
 
 
 def _paper_figures() -> tuple[PaperFigure, ...]:
@@ -250,20 +258,13 @@ def _write_reproduction(
     pictures = save_beside_text(path, {**figures, **draw_findings(findings)})
     write_index(folder, [curve.index_row() for curve in curves])
     command = shlex.join(["python", "-m", "l2o_tf.plot", *sys.argv[1:]])
-    asked = FLAGS.optimizees
-    times = [
-        row
-        for folder in folders
-        for row in read_rows(folder)
-        if asked is None or row.optimizee in asked
-    ]
     text = reproduction(
         curves,
         pictures,
         command,
         _costs(folders),
         findings,
-        times,
+        _times(folders),
         _paper_figures(),
     )
     write_text(path, text)
@@ -281,7 +282,12 @@ def _write_everything(
     baseline = FLAGS.baseline or (_BASELINE if _BASELINE in names else None)
     figures = draw_all(curves, drawing, FLAGS.figures, _paper_figures())
     page = report(
-        curves, figures, _configurations(folders), drawing.seconds, baseline
+        curves,
+        figures,
+        _configurations(folders),
+        drawing.seconds,
+        baseline,
+        _paper_figures(),
     )
     _print_tables(folder, curves, baseline)
     for path in save_all(folder, figures).values():
@@ -320,7 +326,7 @@ def main(argv: list[str]) -> int:
         FLAGS.statistic,
         FLAGS.band,
         FLAGS.against,
-        _seconds(folders),
+        in_seconds(_times(folders)),
         FLAGS.log_mean,
     )
     if FLAGS.output:

@@ -1,6 +1,7 @@
 """What `plot` writes and prints; tests/evaluate_cli_test.py types it too."""
 
 import html
+import json
 
 import pytest
 from absl import flags
@@ -117,6 +118,10 @@ def test_some_optimizees_are_asked_for(run, folder, tmp_path):
         for name in ("mlp_orig", "nas")
     ]
     write_wall_clock(folder, times)
+    costs = {"simple": {"weights": 132, "median_ms": 4.0}}
+    (folder / "table_1.json").write_text(
+        json.dumps({"optimizee": {"name": "base_mlp"}, "optimizers": costs})
+    )
     text = tmp_path / "docs" / "some.md"
     code, output, errors = run(
         folder,
@@ -134,8 +139,17 @@ def test_some_optimizees_are_asked_for(run, folder, tmp_path):
         ("(`mlp_orig`)", False),
         ("MLP-orig |", False),
         ("Conv-MNIST |", False),
+        ("SimpleOptimizer", False),
     ):
         assert (said in written) == there, said
+    page = (folder / "report.html").read_text()
+    for said, there in (
+        ("<td>NAS-CIFAR", True),
+        ("mlp_orig", False),
+        ("<td>MLP-orig", False),
+        ("<td>Conv-MNIST", False),
+    ):
+        assert (said in page.split("<h2>Configurations")[0]) == there, said
     assert "  nas: " in output
     assert "  mnist_conv: " not in output
     rows = (text.parent / "some/index.csv").read_text().splitlines()

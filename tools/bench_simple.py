@@ -16,7 +16,7 @@ and its columns:
   ms        per update: median, and the quartiles q1 and q3 over rounds
   ratio     of the medians, to SimpleOptimizer; there: the paper's
   own       the same, of what an optimizer takes on top of SGD
-  peak MiB  the growth of a fresh process by building its update and two calls
+  peak MiB  the growth of a fresh process by building its update and its calls
 
     python tools/bench_simple.py --json=runs/eval_simple/table_1.json
     python tools/bench_simple.py --optimizee=simple --steps=5 --repeats=2 \

@@ -53,6 +53,13 @@ DEVIATIONS = (
         "seeds",
     ),
     Deviation(
+        "weights of L2O-Scale",
+        "released: one checkpoint of L2O-Scale-CL-IL, after 6 meta-updates; "
+        "L2O-Scale and L2O-Scale-Meta are not",
+        "`scale_cl_il` is that checkpoint; `scale` and `scale_meta` are "
+        "trained here, how far is in README.md",
+    ),
+    Deviation(
         "L2O-Scale's runs",
         "its program: the loss before the update, on the gradient's minibatch",
         "the protocol of L2O-DM's program: the loss after the update, on a "
@@ -116,6 +123,12 @@ SIMPLE_DEVIATIONS = (
         "L2O-DM and RNNprop",
         "5,301 and 6,801 weights: two biases per gate, as it seems",
         "5,141 and 6,641: one bias",
+    ),
+    Deviation(
+        "the training of L2O-DM and RNNprop",
+        "that of SimpleOptimizer; of how many trajectories is not said",
+        "the same setting and validation; how many trajectories each was "
+        "given is in README.md",
     ),
     Deviation(
         "Figure 2's first panel",

@@ -77,9 +77,14 @@ def wall_clock_table(seconds: Mapping[tuple[str, str], float]) -> Table:
     )
 
 
-def _figure_html(name: str, figure: Figure, curves: Sequence[Curve]) -> str:
+def _figure_html(
+    name: str,
+    figure: Figure,
+    curves: Sequence[Curve],
+    paper_figures: Sequence[paper.PaperFigure],
+) -> str:
     """Return a picture with its caption, and what decides its claim."""
-    of_paper = {f.number: f for f in paper.FIGURES}.get(name)
+    of_paper = {f.number: f for f in paper_figures}.get(name)
     of_simple = {f.name: f for f in simple_paper.FIGURES}.get(name)
     tables = ""
     if of_simple is not None:
@@ -110,18 +115,20 @@ def report(
     configurations: Mapping[str, str] | None = None,
     seconds: Mapping[tuple[str, str], float] | None = None,
     baseline: str | None = None,
+    paper_figures: Sequence[paper.PaperFigure] = paper.FIGURES,
 ) -> str:
     """Return the report.
 
     Args:
         curves: all there are, at least one.
-        figures: name to picture; a name of `paper.FIGURES` has the paper's
+        figures: name to picture; a name of `paper_figures` has the paper's
             claim as its caption, one of `simple_paper.FIGURES` what that
             paper says of it below.
         configurations: name to text, as the gin files that made the curves.
         seconds: (optimizer, optimizee) to the seconds of an update.
         baseline: the optimizer that all others are compared with, seed by
             seed; None for no comparison.
+        paper_figures: Chen et al.'s, with the panels that are reported.
 
     Raises:
         ValueError: if there is no curve, none of the baseline, or seeds of
@@ -142,7 +149,10 @@ def report(
         notices,
         table_html(provenance_table(curves)),
         element("h2", "Pictures"),
-        *(_figure_html(n, figure, curves) for n, figure in figures.items()),
+        *(
+            _figure_html(name, figure, curves, paper_figures)
+            for name, figure in figures.items()
+        ),
         element("h2", "Tables"),
         *(table_html(table) for table in tables if table.rows),
         element("h2", "Configurations"),

@@ -13,11 +13,8 @@ from l2o_tf.evaluation.wall_clock import WallClockRow
 from l2o_tf.reporting import claims, grids, paper, simple_paper
 from l2o_tf.reporting.deviations import DEVIATIONS
 from l2o_tf.reporting.exploration import is_exploration
-from l2o_tf.reporting.metz_section import (
-    is_of_metz,
-    metz_pictures,
-    metz_section,
-)
+from l2o_tf.reporting.metz_figures import OPTIMIZEES as METZ_OPTIMIZEES
+from l2o_tf.reporting.metz_section import metz_pictures, metz_section
 from l2o_tf.reporting.prose import blocks, paragraph
 from l2o_tf.reporting.provenance import provenance_table
 from l2o_tf.reporting.simple_section import simple_section
@@ -35,6 +32,9 @@ from l2o_tf.reporting.tables import (
     tuned_rate,
 )
 from l2o_tf.studies.store import Finding
+
+_OF_OTHER_PAPERS = {*simple_paper.OPTIMIZEES, *METZ_OPTIMIZEES}
+"""Optimizees that are reported in sections of their own."""
 
 
 def _measured(curves: Sequence[Curve]) -> str:
@@ -106,7 +106,7 @@ def _panels(figures: Sequence[paper.PaperFigure]) -> list[str]:
 def _alone(figures: Sequence[paper.PaperFigure]) -> str:
     """Say which panels are reported, if they are not all."""
     panels = _panels(figures)
-    if len(panels) == len(paper.OPTIMIZEES):
+    if len(panels) in (0, len(paper.OPTIMIZEES)):
         return ""
     words = ", ".join(paper.OPTIMIZEES[name] for name in panels)
     return paragraph(
@@ -280,6 +280,8 @@ def _figures(
     figures: Sequence[paper.PaperFigure],
 ) -> str:
     """Return the section of figures: picture, claim, what decides it."""
+    if not figures:
+        return ""
     return blocks(
         "## The figures and their claims\n",
         paragraph(
@@ -363,7 +365,8 @@ def reproduction(
         command: what was typed to make the text.
         costs: of SimpleOptimizer's Table 1, as `read_costs` reads them.
         findings: what studies found.
-        times: what an update takes, as `wall_clock.read_rows` reads them.
+        times: what an update takes, as `wall_clock.read_rows` reads them;
+            told of the other papers' optimizees by the HTML report alone.
         figures: Chen et al.'s, with the panels that are reported.
 
     Raises:
@@ -381,9 +384,8 @@ def reproduction(
             f"Pictures are of the papers' figures: {', '.join(numbers)}. "
             f"Received: pictures={unknown}."
         )
-    others = [
-        c for c in curves if not (simple_paper.is_of_paper(c) or is_of_metz(c))
-    ]
+    others = [c for c in curves if c.optimizee not in _OF_OTHER_PAPERS]
+    times = [row for row in times if row.optimizee not in _OF_OTHER_PAPERS]
     return blocks(
         "# Reproduction\n",
         paragraph(

@@ -8,6 +8,12 @@ from l2o_tf.evaluation.wall_clock import WallClockRow
 from l2o_tf.reporting.tables import Cell, Table, ordered
 
 
+def _digits(milliseconds: float) -> str:
+    if milliseconds >= 100:
+        return f"{milliseconds:,.0f}"
+    return f"{milliseconds:#.3g}"
+
+
 def step_time_table(
     rows: Sequence[WallClockRow],
     optimizees: Mapping[str, str],
@@ -26,7 +32,7 @@ def step_time_table(
         (
             optimizers.get(optimizer, optimizer),
             *(
-                f"{times[optimizer, optimizee]:#.3g}".rstrip(".")
+                _digits(times[optimizer, optimizee])
                 if (optimizer, optimizee) in times
                 else ""
                 for optimizee in columns
@@ -36,6 +42,33 @@ def step_time_table(
     ]
     words = (optimizees.get(name, name) for name in columns)
     return Table("Milliseconds per update", ("optimizer", *words), found)
+
+
+def _place(row: WallClockRow) -> tuple[str, str]:
+    return row.device, row.runtime
+
+
+def _measured_at(
+    place: tuple[str, str],
+    rows: Sequence[WallClockRow],
+    optimizees: Mapping[str, str],
+    optimizers: Mapping[str, str],
+) -> str:
+    """Return the optimizees that were measured somewhere.
+
+    Those that were elsewhere too have the optimizers that were there.
+    """
+    words = []
+    for name in ordered(optimizees, (row.optimizee for row in rows)):
+        column = [row for row in rows if row.optimizee == name]
+        here = [row.optimizer for row in column if _place(row) == place]
+        word = optimizees.get(name, name)
+        if len(here) == len(column):
+            words.append(word)
+        elif here:
+            found = (optimizers.get(n, n) for n in ordered(optimizers, here))
+            words.append(f"{word} ({'; '.join(found)})")
+    return ", ".join(words)
 
 
 def step_time_section(
@@ -52,23 +85,15 @@ def step_time_section(
         optimizees: as `step_time_table`.
         optimizers: as `step_time_table`.
     """
-    places = {
-        place: [
-            optimizees.get(name, name)
-            for name in ordered(
-                optimizees,
-                (r.optimizee for r in rows if (r.device, r.runtime) == place),
-            )
-        ]
-        for place in dict.fromkeys((r.device, r.runtime) for r in rows)
-    }
+    last = list({(row.optimizer, row.optimizee): row for row in rows}.values())
     measured = "; ".join(
-        f"{device}, {runtime}: {', '.join(names)}"
-        for (device, runtime), names in places.items()
+        f"{device}, {runtime}: "
+        f"{_measured_at((device, runtime), last, optimizees, optimizers)}"
+        for device, runtime in dict.fromkeys(map(_place, last))
     )
-    return step_time_table(rows, optimizees, optimizers).section(
+    return step_time_table(last, optimizees, optimizers).section(
         heading,
         "Milliseconds per update, the medians of wall_clock.csv: a minibatch, "
-        "the gradient on it and the optimizer's step, the optimizers of an "
-        f"optimizee in turns. {measured}.",
+        "the gradient on it and the optimizer's step, the optimizers that "
+        f"were measured by one command in turns. {measured}.",
     )

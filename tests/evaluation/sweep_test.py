@@ -15,7 +15,7 @@ from l2o_tf.evaluation.results import Results
 from l2o_tf.evaluation.sweep import Sweep
 from l2o_tf.evaluation.sweep_run import run_sweep, time_sweep
 from l2o_tf.evaluation.tuning import Tuned
-from l2o_tf.evaluation.wall_clock import read_rows, read_wall_clock
+from l2o_tf.evaluation.wall_clock import read_rows
 from l2o_tf.optimizers.adam import Adam
 from l2o_tf.optimizers.sgd import SGD
 from l2o_tf.runtime.progress import ProgressBar
@@ -188,7 +188,7 @@ def test_steps_are_timed_per_optimizer_and_optimizee(tmp_path):
     assert {(r.runtime, r.device, r.steps) for r in rows} == {("xla", "CPU", 3)}
     another = sweep_of(Fixed("adam", Adam(0.1)))
     time_sweep(another, Results(tmp_path), steps=3, repeats=2)
-    assert len(read_wall_clock(tmp_path)) == 3
+    assert len(read_rows(tmp_path)) == 3
 
 
 @pytest.mark.parametrize(

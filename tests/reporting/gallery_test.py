@@ -4,6 +4,7 @@ import pytest
 from matplotlib import image
 from support.curves import ending_at
 
+from l2o_tf.reporting import paper
 from l2o_tf.reporting.gallery import (
     draw_all,
     draw_curves,
@@ -43,6 +44,12 @@ def test_figures_of_both_papers_are_drawn():
 
 def test_figures_that_are_asked_for_are_drawn():
     assert list(draw_all(CURVES, RAW, ["6", "7"])) == ["curves", "6"]
+
+
+def test_a_figure_without_a_panel_that_is_asked_for_is_not_drawn():
+    figures = paper.figures_on(("nas",))
+    curves = ending_at([-1.0], "dm", optimizee="nas")
+    assert list(draw_all(curves, RAW, ["2", "7"], figures)) == ["curves", "7"]
 
 
 def test_unknown_figures_are_refused():

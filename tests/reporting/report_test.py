@@ -191,6 +191,14 @@ def test_a_figure_of_metz_et_al_has_its_caption():
     assert "Metz et al. 2019, Figure 6. Losses by updates." in text
 
 
+def test_some_panels_alone_are_reported():
+    figures = paper.figures_on(("mlp_orig",))
+    drawn = draw_all(CURVES, Drawing(window=1), ["7"], figures)
+    page = Page(report(CURVES, drawn, paper_figures=figures))
+    assert any("MLP-orig" in row for row in page.rows)
+    assert not any("Conv-MNIST" in row for row in page.rows)
+
+
 def test_without_times_tuning_and_baseline_there_are_no_such_tables():
     page = Page(report(ending_at([0.0]), {}))
     assert page.tables == [

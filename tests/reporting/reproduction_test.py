@@ -161,6 +161,15 @@ def test_some_panels_alone_are_reported_counted_and_missed():
     assert "Figure 6" not in text
 
 
+def test_of_no_panel_there_is_neither_claim_nor_figure():
+    text = reproduction(
+        full([0.0], "dm", optimizee="zoo"), {}, "do it", figures=()
+    )
+    assert "### `zoo`" in text
+    assert "these alone" not in text
+    assert "## The figures and their claims" not in text
+
+
 def test_nothing_missing_is_not_listed():
     curves = [
         curve

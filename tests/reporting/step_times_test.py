@@ -18,7 +18,7 @@ ROWS = [
     row("adam", "zoo", 0.012345),
     row("adam", "conv", 9.0612, "graph"),
     row("adam", "mlp", 0.11472),
-    row("mine", "mlp", 120.04),
+    row("mine", "mlp", 1500.04),
     row("dm", "mlp", 1.03613),
 ]
 
@@ -29,7 +29,7 @@ def test_rows_and_columns_are_in_the_given_order_and_unknown_ones_last():
     assert table.rows == [
         ("L2O-DM", "1.04", "", ""),
         ("Adam, tuned", "0.115", "9.06", "0.0123"),
-        ("mine", "120", "", ""),
+        ("mine", "1,500", "", ""),
     ]
 
 
@@ -44,6 +44,30 @@ def test_the_section_says_on_what_the_times_were_measured():
     prose = " ".join(text.split("|")[0].split())
     assert prose.endswith("CPU, xla: MLP, zoo; CPU, graph: Conv.")
     assert "| L2O-DM | 1.04 |  |  |" in text.splitlines()
+
+
+def test_an_optimizee_measured_twice_says_who_was_where():
+    rows = [
+        row("adam", "mlp", 1.0)._replace(device="H200"),
+        row("adam", "mlp", 2.0),  # the one that counts
+        row("dm", "mlp", 3.0)._replace(device="H200"),
+        row("mine", "mlp", 4.0),
+        row("dm", "conv", 5.0),
+    ]
+    text = step_time_section("## Times", rows, OPTIMIZEES, OPTIMIZERS)
+    prose = " ".join(text.split("|")[0].split())
+    assert prose.endswith(
+        "CPU, xla: MLP (Adam, tuned; mine), Conv; H200, xla: MLP (L2O-DM)."
+    )
+
+
+def test_times_on_the_optimizees_of_other_papers_are_not_told():
+    times = [row("adam", "mlp_orig", 0.1), row("simple", "base_mlp", 4.0)]
+    times.append(row("mlp", "metz_conv", 5.0))
+    text = reproduction(ending_at([0.0]), {}, "do it", times=times)
+    lines = text[text.index("## What an update takes") :].splitlines()
+    assert "| optimizer | MLP-orig |" in lines
+    assert not {"base_mlp", "metz_conv"} & set(text.split())
 
 
 def test_without_times_there_is_no_section():
