@@ -57,7 +57,7 @@ DEVIATIONS = (
         "released: one checkpoint of L2O-Scale-CL-IL, after 6 meta-updates; "
         "L2O-Scale and L2O-Scale-Meta are not",
         "`scale_cl_il` is that checkpoint; `scale` and `scale_meta` are "
-        "trained here, how far is in README.md",
+        "trained here; README.md says how far",
     ),
     Deviation(
         "L2O-Scale's runs",
@@ -127,8 +127,8 @@ SIMPLE_DEVIATIONS = (
     Deviation(
         "the training of L2O-DM and RNNprop",
         "that of SimpleOptimizer; of how many trajectories is not said",
-        "the same setting and validation; how many trajectories each was "
-        "given is in README.md",
+        "the same setting and validation; README.md says how many "
+        "trajectories each was given",
     ),
     Deviation(
         "Figure 2's first panel",
