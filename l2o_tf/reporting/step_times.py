@@ -9,7 +9,8 @@ from l2o_tf.reporting.tables import Cell, Table, ordered
 
 
 def _digits(milliseconds: float) -> str:
-    if milliseconds >= 100:
+    # What has three digits before the point needs no point; 99.95 rounds to it.
+    if milliseconds >= 99.95:
         return f"{milliseconds:,.0f}"
     return f"{milliseconds:#.3g}"
 

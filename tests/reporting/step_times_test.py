@@ -1,5 +1,6 @@
 """What an update takes: the table, and the section in the text."""
 
+import pytest
 from support.curves import ending_at
 
 from l2o_tf.evaluation.wall_clock import WallClockRow
@@ -31,6 +32,14 @@ def test_rows_and_columns_are_in_the_given_order_and_unknown_ones_last():
         ("Adam, tuned", "0.115", "9.06", "0.0123"),
         ("mine", "1,500", "", ""),
     ]
+
+
+@pytest.mark.parametrize(
+    ("ms", "word"),
+    [(0.0999, "0.0999"), (9.996, "10.0"), (99.94, "99.9"), (99.96, "100")],
+)
+def test_times_have_three_digits(ms, word):
+    assert step_time_table([row("a", "b", ms)], {}, {}).rows == [("a", word)]
 
 
 def test_the_last_row_of_a_pair_counts():
