@@ -250,6 +250,7 @@ def _write_reproduction(
     folders: Sequence[pathlib.Path],
     curves: Sequence[Curve],
     figures: Mapping[str, Figure],
+    times: Sequence[WallClockRow],
 ) -> pathlib.Path:
     """Write the text that --reproduction asks for, its pictures and index."""
     path = pathlib.Path(FLAGS.reproduction)
@@ -264,7 +265,7 @@ def _write_reproduction(
         command,
         _costs(folders),
         findings,
-        _times(folders),
+        times,
         _paper_figures(),
     )
     write_text(path, text)
@@ -276,6 +277,7 @@ def _write_everything(
     folders: Sequence[pathlib.Path],
     curves: Sequence[Curve],
     drawing: Drawing,
+    times: Sequence[WallClockRow],
 ) -> None:
     """Write all that there is of the curves to a folder, and say where."""
     names = {curve.optimizer for curve in curves}
@@ -295,7 +297,7 @@ def _write_everything(
     write_text(folder / "report.html", page)
     print(folder / "report.html")
     if FLAGS.reproduction:
-        print(_write_reproduction(folders, curves, figures))
+        print(_write_reproduction(folders, curves, figures, times))
     if FLAGS.tensorboard:
         print(f"tensorboard --logdir={write_events(folder, curves)}")
 
@@ -321,19 +323,20 @@ def main(argv: list[str]) -> int:
         if not paths:
             return 0
     curves = _read_curves(paths)
+    times = _times(folders)
     drawing = Drawing(
         _window(curves),
         FLAGS.statistic,
         FLAGS.band,
         FLAGS.against,
-        in_seconds(_times(folders)),
+        in_seconds(times),
         FLAGS.log_mean,
     )
     if FLAGS.output:
         print(save_figure(draw_curves(curves, drawing), FLAGS.output))
     else:
         first = paths[0] if paths[0].is_dir() else paths[0].parent
-        _write_everything(first, folders, curves, drawing)
+        _write_everything(first, folders, curves, drawing, times)
     return 0
 
 

@@ -73,20 +73,19 @@ def draw_all(
         ValueError: if a number is of no figure, or as
             `l2o_tf.reporting.figures.draw`.
     """
-    known = _drawers(paper.FIGURES)
-    unknown = [number for number in numbers or () if number not in known]
+    known, drawers = _drawers(paper.FIGURES), _drawers(figures)
+    wanted = list(known) if numbers is None else list(numbers)
+    unknown = [number for number in wanted if number not in known]
     if unknown:
         raise ValueError(
             f"The papers' figures here are {', '.join(known)}. "
             f"Received: figures={unknown}."
         )
     drawn = {CURVES: draw_curves(curves, drawing)}
-    drawers = _drawers(figures)
-    for number in drawers if numbers is None else numbers:
-        # A figure without a panel that is asked for has no picture either.
-        picture = (
-            drawers[number](curves, drawing) if number in drawers else None
-        )
+    for number in wanted:
+        if number not in drawers:
+            continue  # none of its panels is asked for
+        picture = drawers[number](curves, drawing)
         if picture is not None:
             drawn[number] = picture
     return drawn

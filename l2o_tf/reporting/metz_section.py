@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from l2o_tf.evaluation.curves import Curve
+from l2o_tf.evaluation.wall_clock import WallClockRow
 from l2o_tf.reporting import grids
 from l2o_tf.reporting.metz_figures import CAPTIONS, METZ_FIGURES, OPTIMIZEES
 from l2o_tf.reporting.prose import blocks, paragraph
@@ -215,9 +216,9 @@ def end_values(curves: Sequence[Curve]) -> Table:
     return Table("End values", columns, rows)
 
 
-def is_of_metz(curve: Curve) -> bool:
-    """Return whether a curve is on one of the paper's problems."""
-    return curve.optimizee in OPTIMIZEES
+def is_of_metz(measured: Curve | WallClockRow) -> bool:
+    """Return whether that is of one of the paper's problems."""
+    return measured.optimizee in OPTIMIZEES
 
 
 def _figure_6(curves: Sequence[Curve], pictures: Mapping[str, str]) -> str:

@@ -13,8 +13,11 @@ from l2o_tf.evaluation.wall_clock import WallClockRow
 from l2o_tf.reporting import claims, grids, paper, simple_paper
 from l2o_tf.reporting.deviations import DEVIATIONS
 from l2o_tf.reporting.exploration import is_exploration
-from l2o_tf.reporting.metz_figures import OPTIMIZEES as METZ_OPTIMIZEES
-from l2o_tf.reporting.metz_section import metz_pictures, metz_section
+from l2o_tf.reporting.metz_section import (
+    is_of_metz,
+    metz_pictures,
+    metz_section,
+)
 from l2o_tf.reporting.prose import blocks, paragraph
 from l2o_tf.reporting.provenance import provenance_table
 from l2o_tf.reporting.simple_section import simple_section
@@ -33,8 +36,10 @@ from l2o_tf.reporting.tables import (
 )
 from l2o_tf.studies.store import Finding
 
-_OF_OTHER_PAPERS = {*simple_paper.OPTIMIZEES, *METZ_OPTIMIZEES}
-"""Optimizees that are reported in sections of their own."""
+
+def _is_of_another_paper(measured: Curve | WallClockRow) -> bool:
+    """Return whether that is reported in a section of its own."""
+    return simple_paper.is_of_paper(measured) or is_of_metz(measured)
 
 
 def _measured(curves: Sequence[Curve]) -> str:
@@ -384,8 +389,8 @@ def reproduction(
             f"Pictures are of the papers' figures: {', '.join(numbers)}. "
             f"Received: pictures={unknown}."
         )
-    others = [c for c in curves if c.optimizee not in _OF_OTHER_PAPERS]
-    times = [row for row in times if row.optimizee not in _OF_OTHER_PAPERS]
+    others = [curve for curve in curves if not _is_of_another_paper(curve)]
+    times = [row for row in times if not _is_of_another_paper(row)]
     return blocks(
         "# Reproduction\n",
         paragraph(

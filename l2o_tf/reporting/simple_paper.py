@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from l2o_tf.evaluation.curves import Curve
+from l2o_tf.evaluation.wall_clock import WallClockRow
 
 TITLE = "Learning to learn with better convergence"
 SPLIT = "train"
@@ -154,9 +155,9 @@ TABLE_1: Mapping[str, Cost] = MappingProxyType(
 """The paper's Table 1. Its LSTMs have two biases per gate, ours one."""
 
 
-def is_of_paper(curve: Curve) -> bool:
-    """Return whether a curve is on one of the paper's optimizees."""
-    return curve.optimizee in OPTIMIZEES
+def is_of_paper(measured: Curve | WallClockRow) -> bool:
+    """Return whether that is of one of the paper's optimizees."""
+    return measured.optimizee in OPTIMIZEES
 
 
 def cut(curve: Curve, updates: int | None) -> Curve:
